@@ -1,0 +1,1 @@
+"""Sales in, snapshot out."""

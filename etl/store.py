@@ -1,0 +1,468 @@
+"""Snapshots on disk and on S3: write, publish, read, verify. The only door to S3 for artifacts.
+
+A manifest (metadata.json) names every artifact file, its SHA-256 and, on S3, its VersionId. It is written last, so a
+reader sees the old snapshot or the new one, never half of each.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from etl.contract import ARTIFACTS, FORMATS, METADATA, QUARANTINE, Artifact, ArtifactFile, Format, Manifest
+from etl.errors import (
+    DamagedArtifact,
+    KpiOpsError,
+    LostRace,
+    NothingPublished,
+    SettingsError,
+    StoreDenied,
+    StoreError,
+    StoreUnreachable,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+RUNS = ".runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The manifest a reader should use now, and the tag that tells whether a later one differs."""
+
+    manifest: Manifest
+    etag: str
+
+
+class SnapshotReader(Protocol):
+    """What the dashboard and the checks need of a store."""
+
+    @property
+    def where(self) -> str:
+        """The store as a person would name it: a directory or an s3:// address."""
+        ...
+
+    def current(self, known_etag: str | None = None) -> Current | None:
+        """The published manifest; None when it is still the one with `known_etag`."""
+        ...
+
+    def read(self, file: ArtifactFile) -> bytes:
+        """The bytes of one artifact file, checked against the manifest's SHA-256."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What publishing would do to one file: 'new', 'changed' or 'unchanged'."""
+
+    artifact: str
+    format: Format
+    change: str
+    file: ArtifactFile
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did."""
+
+    manifest: Manifest
+    uploaded: int
+    uploaded_bytes: int
+    unchanged: int
+    versioned: bool
+
+
+def sha256(data: bytes) -> str:
+    """Hex SHA-256 of bytes, as the manifest writes it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_name(artifact: str, fmt: Format) -> str:
+    """The plain name of an artifact file, the same on disk and below the S3 prefix."""
+    return f"{artifact}.{fmt}"
+
+
+def changes(mine: Manifest, published: Manifest | None) -> list[FileChange]:
+    """Compare a snapshot with the published one, file by file, by content."""
+    found = []
+    for name in ARTIFACTS:
+        theirs = published.artifacts.get(name) if published else None
+        for fmt in FORMATS:
+            file = mine.artifacts[name].file(fmt)
+            found.append(FileChange(name, fmt, _change(file, theirs.file(fmt) if theirs else None), file))
+    return found
+
+
+def _change(mine: ArtifactFile, theirs: ArtifactFile | None) -> str:
+    if theirs is None:
+        return "new"
+    return "unchanged" if theirs.sha256 == mine.sha256 else "changed"
+
+
+def _verified(data: bytes, file: ArtifactFile, where: str) -> bytes:
+    if sha256(data) != file.sha256:
+        raise DamagedArtifact(
+            f"{where} has {len(data):,} bytes with SHA-256 {sha256(data)[:12]}...",
+            expected=f"{file.bytes:,} bytes with SHA-256 {file.sha256[:12]}..., as the manifest says",
+            to_do="write or publish the snapshot again: `fab etl` or `fab etl-sync`",
+        )
+    return data
+
+
+# --- on disk ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStore:
+    """A snapshot in a directory.
+
+    The files of each run lie in `.runs/RUN_ID/`, where the manifest points; the plain names beside metadata.json are
+    hard links to them, for people and spreadsheets. Only the current and the previous run are kept.
+    """
+
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """The directory."""
+        return str(self.path)
+
+    def current(self, known_etag: str | None = None) -> Current | None:
+        """See SnapshotReader. Raises NothingPublished, ContractError or StoreError."""
+        place = self.path / METADATA
+        try:
+            text = place.read_bytes()
+        except FileNotFoundError as error:
+            raise _nothing_published(str(place)) from error
+        except OSError as error:
+            raise _cannot_read(place, error) from error
+        etag = sha256(text)
+        return None if etag == known_etag else Current(Manifest.from_json(text, where=str(place)), etag)
+
+    def read(self, file: ArtifactFile) -> bytes:
+        """See SnapshotReader. Raises DamagedArtifact or StoreError."""
+        place = self.path / file.key
+        try:
+            return _verified(place.read_bytes(), file, str(place))
+        except FileNotFoundError as error:
+            raise DamagedArtifact(
+                f"{place} is missing", expected="the file named in metadata.json", to_do="run `fab etl` again"
+            ) from error
+        except OSError as error:
+            raise _cannot_read(place, error) from error
+
+    def write(self, manifest: Manifest, files: Mapping[str, bytes], quarantine: bytes) -> Manifest:
+        """Make this snapshot the current one; returns the manifest as written, its keys pointing into `.runs/`.
+
+        `files` maps plain names (daily_kpis.parquet, ...) to bytes. Interrupted at any point, the previous snapshot
+        stays whole. Raises StoreError when the directory cannot be written.
+        """
+        with _writing(self.path):
+            run = self.path / RUNS / manifest.run_id
+            placed = _with_keys(manifest, f"{RUNS}/{manifest.run_id}/")
+            self.path.mkdir(parents=True, exist_ok=True)
+            previous = _run_of(self.path / METADATA)
+            try:
+                _write_all(run, {**files, QUARANTINE: quarantine})
+                _replace(self.path / METADATA, placed.to_json().encode())
+            except BaseException:
+                if _run_of(self.path / METADATA) != manifest.run_id:
+                    shutil.rmtree(run, ignore_errors=True)
+                raise
+            for name in (*files, QUARANTINE):
+                _link(run / name, self.path / name)
+            _prune(self.path / RUNS, keep={manifest.run_id, previous})
+        return placed
+
+
+def _with_keys(manifest: Manifest, prefix: str, version_ids: Mapping[str, str | None] | None = None) -> Manifest:
+    """The manifest with each key = prefix + plain name, and each version_id as given (None where not)."""
+    versions = version_ids or {}
+
+    def placed(name: str, artifact: Artifact) -> Artifact:
+        files: dict[str, ArtifactFile] = {}
+        for fmt, file in artifact.files.items():
+            plain = file_name(name, fmt)
+            files[fmt] = file.model_copy(update={"key": prefix + plain, "version_id": versions.get(plain)})
+        return artifact.model_copy(update=files)
+
+    return manifest.model_copy(update={"artifacts": {n: placed(n, a) for n, a in manifest.artifacts.items()}})
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {path}: {error.strerror or error}",
+            expected="a directory that this user may write to, with room on its disk",
+            to_do="choose another one with --out, or mend its rights; the previous snapshot is untouched",
+        ) from error
+
+
+def _write_all(directory: Path, files: Mapping[str, bytes]) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name, data in files.items():
+        with (directory / name).open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+
+
+def _replace(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+def _run_of(metadata: Path) -> str | None:
+    with suppress(OSError, KpiOpsError):
+        return Manifest.from_json(metadata.read_bytes()).run_id
+    return None
+
+
+def _prune(runs: Path, keep: set[str | None]) -> None:
+    for directory in runs.iterdir():
+        if directory.name not in keep:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _nothing_published(place: str) -> NothingPublished:
+    return NothingPublished(
+        f"there is no {place}",
+        expected="a published snapshot",
+        to_do="publish one with `fab etl-sync`, or write one with `fab etl`",
+    )
+
+
+def _cannot_read(place: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot read {place}: {error.strerror or error}",
+        expected="a file that this user may read",
+        to_do="mend its rights, or name another directory",
+    )
+
+
+# --- on S3 -----------------------------------------------------------------------------------------------------------
+
+
+def s3_client(*, connect_timeout_s: float = 5, read_timeout_s: float = 20) -> "S3Client":
+    """An S3 client with bounded waits; endpoint, region and credentials come from where boto3 always takes them."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=connect_timeout_s,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    return boto3.Session().client("s3", region_name=_region(boto3.Session().region_name), config=config)
+
+
+def _region(configured: str | None) -> str:
+    return configured or "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """A snapshot below a prefix of a bucket. `prefix` is empty or ends with a slash."""
+
+    client: "S3Client"
+    bucket: str
+    prefix: str
+
+    @property
+    def where(self) -> str:
+        """The s3:// address."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def current(self, known_etag: str | None = None) -> Current | None:
+        """See SnapshotReader. Raises NothingPublished, StoreDenied, StoreUnreachable or ContractError."""
+        key = self.prefix + METADATA
+        condition: dict[str, Any] = {"IfNoneMatch": known_etag} if known_etag else {}
+        try:
+            with self._speaking(f"reading s3://{self.bucket}/{key}"):
+                answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)
+                text = answer["Body"].read()
+        except _NotModified:
+            return None
+        except _NoSuchKey as error:
+            raise _nothing_published(f"s3://{self.bucket}/{key}") from error
+        return Current(Manifest.from_json(text, where=f"s3://{self.bucket}/{key}"), answer["ETag"])
+
+    def read(self, file: ArtifactFile) -> bytes:
+        """See SnapshotReader. Raises DamagedArtifact, StoreDenied or StoreUnreachable."""
+        place = f"s3://{self.bucket}/{file.key}"
+        version: dict[str, Any] = {"VersionId": file.version_id} if file.version_id else {}
+        try:
+            with self._speaking(f"reading {place}"):
+                data = self.client.get_object(Bucket=self.bucket, Key=file.key, **version)["Body"].read()
+        except _NoSuchKey as error:
+            raise DamagedArtifact(
+                f"{place} is missing",
+                expected="the object version named in metadata.json",
+                to_do="publish again with `fab etl-sync`",
+            ) from error
+        return _verified(data, file, place)
+
+    def published(self) -> Current | None:
+        """The published manifest, or None where nothing was published yet."""
+        try:
+            return self.current()
+        except NothingPublished:
+            return None
+
+    def publish(self, manifest: Manifest, files: Mapping[str, bytes], base: Current | None) -> Published:
+        """Upload what changed against `base`, then metadata.json, on condition that it is still `base`.
+
+        Raises LostRace where another run was published meanwhile; the published snapshot is then theirs, whole.
+        """
+        versions: dict[str, str | None] = {}
+        uploaded = uploaded_bytes = 0
+        for change in changes(manifest, base.manifest if base else None):
+            plain = file_name(change.artifact, change.format)
+            if change.change == "unchanged" and base:
+                versions[plain] = base.manifest.artifacts[change.artifact].file(change.format).version_id
+                continue
+            versions[plain] = self._put_artifact(change, files[plain])
+            uploaded += 1
+            uploaded_bytes += change.file.bytes
+        placed = _with_keys(manifest, self.prefix, versions)
+        self._put_manifest(placed, base)
+        versioned = all(versions.values())
+        return Published(placed, uploaded, uploaded_bytes, len(versions) - uploaded, versioned)
+
+    def _put_artifact(self, change: FileChange, data: bytes) -> str | None:
+        key = self.prefix + file_name(change.artifact, change.format)
+        with self._speaking(f"uploading s3://{self.bucket}/{key}"):
+            answer = self.client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=data,
+                ContentType=CONTENT_TYPES[change.format],
+                ChecksumSHA256=base64.b64encode(bytes.fromhex(change.file.sha256)).decode(),
+            )
+        version = answer.get("VersionId")
+        return None if version in (None, "null") else version
+
+    def _put_manifest(self, manifest: Manifest, base: Current | None) -> None:
+        key = self.prefix + METADATA
+        text = manifest.to_json().encode()
+        condition: dict[str, Any] = {"IfMatch": base.etag} if base else {"IfNoneMatch": "*"}
+        try:
+            with self._speaking(f"uploading s3://{self.bucket}/{key}"):
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=text,
+                    ContentType="application/json",
+                    ChecksumSHA256=base64.b64encode(hashlib.sha256(text).digest()).decode(),
+                    **condition,
+                )
+        except _PreconditionFailed as error:
+            raise LostRace(
+                f"s3://{self.bucket}/{key} was changed by somebody else during this run",
+                expected=f"the metadata.json this run started from ({base.etag if base else 'none'})",
+                to_do="run `fab etl-sync` again; what they published is whole and still served",
+            ) from error
+
+    @contextmanager
+    def _speaking(self, doing: str) -> Iterator[None]:
+        """Translate what S3 and the network answer into our errors, once."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._translated(error, doing) from error
+        except (BotoCoreError, OSError) as error:
+            if "redential" in type(error).__name__:
+                raise _denied(doing, str(error)) from error
+            raise StoreUnreachable(
+                f"{doing}: {error}",
+                expected="an answer from S3",
+                to_do="check the network and AWS_ENDPOINT_URL, then try again; what was published before is untouched",
+            ) from error
+
+    def _translated(self, error: Exception, doing: str) -> Exception:
+        response = getattr(error, "response", {})
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = response.get("Error", {}).get("Code", "")
+        answered = f"{doing}: S3 answered {status} {code}"
+        if status == HTTPStatus.NOT_MODIFIED:
+            return _NotModified()
+        if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+            return _PreconditionFailed()
+        if code in ("NoSuchKey", "NoSuchVersion", "404"):
+            return _NoSuchKey()
+        if code == "NoSuchBucket":
+            return StoreError(
+                answered, expected=f"the bucket {self.bucket}", to_do="name an existing bucket in settings.toml [s3]"
+            )
+        if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return _denied(doing, f"S3 answered {status} {code}")
+        return StoreUnreachable(
+            answered, expected="S3 to do as asked", to_do="try again; what was published before is untouched"
+        )
+
+
+class _NotModified(Exception):
+    """S3 said 304."""
+
+
+class _PreconditionFailed(Exception):
+    """S3 said 409 or 412 to a conditional PUT."""
+
+
+class _NoSuchKey(Exception):
+    """S3 said that the object or its version does not exist."""
+
+
+def _denied(doing: str, answer: str) -> StoreDenied:
+    return StoreDenied(
+        f"{doing}: {answer}",
+        expected="credentials that may read (and, to publish, write) below this prefix",
+        to_do="check AWS_PROFILE or the instance's role, and the bucket's policy; what was published is untouched",
+    )
+
+
+# --- either ----------------------------------------------------------------------------------------------------------
+
+
+def open_reader(address: str) -> SnapshotReader:
+    """A reader for a directory or an s3://bucket/prefix/ address."""
+    if "://" not in address:
+        return DirectoryStore(Path(address))
+    parts = urlsplit(address)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise SettingsError(
+            f"the store {address!r} has an unknown form",
+            expected="a directory or s3://BUCKET/PREFIX/",
+            to_do="mend [dashboard] store in settings.toml, or KPI_DASHBOARD__STORE",
+        )
+    prefix = parts.path.strip("/")
+    return S3Store(s3_client(), parts.netloc, f"{prefix}/" if prefix else "")

@@ -1,0 +1,201 @@
+"""Settings: settings.toml, then the environment; read once at a door, handed down as values."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from etl.errors import SettingsError
+
+DEFAULT_PATH = Path("settings.toml")
+PATH_VARIABLE = "KPI_SETTINGS"
+ENV_PREFIX = "KPI_"
+
+
+def _with_slash(prefix: str) -> str:
+    stripped = prefix.strip("/")
+    return f"{stripped}/" if stripped else ""
+
+
+Positive = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EtlSettings(_Section):
+    """[etl]"""
+
+    layout: str = "online_retail"
+    out: Path = Path("data/processed")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
+    drop_duplicates: bool = False
+
+
+class S3Settings(_Section):
+    """[s3]"""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "project02-kpi-ecommerce"
+    prefix: Annotated[str, AfterValidator(_with_slash)] = "processed/"
+
+    @property
+    def address(self) -> str:
+        """s3://bucket/prefix/"""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+class DashboardSettings(_Section):
+    """[dashboard]"""
+
+    title: str = "Shop KPIs"
+    store: str = ""
+    address: str = "127.0.0.1"
+    port: Port = 8501
+    refresh_s: Positive = 60
+
+
+class FreshnessSettings(_Section):
+    """[freshness]: ages in hours on two clocks."""
+
+    generated_warn_h: Positive = 26
+    generated_error_h: Positive = 50
+    data_warn_h: Positive = 48
+    data_error_h: Positive = 96
+
+
+class TargetSettings(_Section):
+    """[[uptime.targets]]: one page to be read."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+    url: Url
+    min: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    text: tuple[str, ...] = ()
+
+
+class UptimeSettings(_Section):
+    """[uptime]"""
+
+    directory: Path = Path("uptime")
+    report: Path = Path("uptime.md")
+    by: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")] = "laptop"
+    cadence_minutes: Positive = 30
+    control_urls: tuple[Url, ...] = ()
+    targets: tuple[TargetSettings, ...] = ()
+
+    @property
+    def cadence(self) -> timedelta:
+        """How often the check is scheduled."""
+        return timedelta(minutes=self.cadence_minutes)
+
+
+class Settings(BaseSettings):
+    """All settings. Build with `load`; every value below a door is passed in from here."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    etl: EtlSettings = EtlSettings()
+    s3: S3Settings = S3Settings()
+    dashboard: DashboardSettings = DashboardSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    uptime: UptimeSettings = UptimeSettings()
+
+    @property
+    def store_address(self) -> str:
+        """Where the dashboard reads: its own setting, else the published snapshot on S3."""
+        return self.dashboard.store or self.s3.address
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over what `load` read from the file."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read settings.toml (or KPI_SETTINGS, or `path`), then the environment. Raises SettingsError naming every problem.
+
+    Without a `path` a missing settings.toml means the defaults; a file that was named must exist.
+    """
+    by_variable = os.environ.get(PATH_VARIABLE)
+    named = path or (Path(by_variable) if by_variable else None)
+    file = named or DEFAULT_PATH
+    values = _read(file) if named or file.exists() else {}
+    strays = _stray_variables(os.environ)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _all_problems(file, [*map(_problem, error.errors(include_url=False)), *strays]) from error
+    if strays:
+        raise _all_problems(file, strays)
+    return settings
+
+
+def _stray_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like ours but name no section: pydantic would pass over them in silence."""
+    ours = [name for name in environ if name.startswith(ENV_PREFIX) and "__" in name]
+    sections = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
+    return [_no_such(name, sorted(sections)) for name in sorted(ours) if name.split("__")[0].upper() not in sections]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}",
+            expected="a TOML file like the settings.toml of the project",
+            to_do=f"mend it, or name another with {PATH_VARIABLE}",
+        ) from error
+
+
+def _all_problems(file: Path, problems: list[str]) -> SettingsError:
+    count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+    return SettingsError(
+        "\n    ".join([f"{count} wrong:", *problems]),
+        expected=f"the keys and kinds of values explained in {DEFAULT_PATH}",
+        to_do=f"mend {file}, or the {ENV_PREFIX}... variable of that name",
+    )
+
+
+def _problem(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{place} = {item['input']!r}: {item['msg']}"
+    return _no_such(place, [".".join(map(str, [*item["loc"][:-1], key])) for key in _keys(item["loc"][:-1])])
+
+
+def _no_such(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _keys(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that are known at a place in the settings."""
+    if not place:
+        return list(Settings.model_fields)
+    if place[:2] == ("uptime", "targets"):
+        return list(TargetSettings.model_fields)
+    field = Settings.model_fields.get(str(place[0]))
+    section = field.annotation if field else None
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []

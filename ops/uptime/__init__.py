@@ -1,0 +1,1 @@
+"""Probe, record, summary, report, incidents."""
