@@ -5,9 +5,11 @@ reader sees the old snapshot or the new one, never half of each.
 """
 
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from etl.contract import ARTIFACTS, FORMATS, METADATA, QUARANTINE, Artifact, ArtifactFile, Format, Manifest
+from etl.contract import ARTIFACTS, FORMATS, METADATA, Artifact, ArtifactFile, Format, Manifest
 from etl.errors import (
     DamagedArtifact,
     KpiOpsError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
 RUNS = ".runs"
+STAGING = ".staging-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +163,42 @@ class DirectoryStore:
         except OSError as error:
             raise _cannot_read(place, error) from error
 
-    def write(self, manifest: Manifest, files: Mapping[str, bytes], quarantine: bytes) -> Manifest:
-        """Make this snapshot the current one; returns the manifest as written, its keys pointing into `.runs/`.
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty directory of our own to write the files of a snapshot into; what is not adopted is removed.
 
-        `files` maps plain names (daily_kpis.parquet, ...) to bytes. Interrupted at any point, the previous snapshot
-        stays whole. Raises StoreError when the directory cannot be written.
+        Raises StoreError when it cannot be made or written to. Its lock tells a living writer from a killed one's rest.
         """
         with _writing(self.path):
-            run = self.path / RUNS / manifest.run_id
-            placed = _with_keys(manifest, f"{RUNS}/{manifest.run_id}/")
-            self.path.mkdir(parents=True, exist_ok=True)
-            previous = _run_of(self.path / METADATA)
+            runs = self.path / RUNS
+            runs.mkdir(parents=True, exist_ok=True)
+            directory = Path(tempfile.mkdtemp(prefix=STAGING, dir=runs))
+            lock = os.open(directory, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
             try:
-                _write_all(run, {**files, QUARANTINE: quarantine})
-                _replace(self.path / METADATA, placed.to_json().encode())
-            except BaseException:
-                if _run_of(self.path / METADATA) != manifest.run_id:
-                    shutil.rmtree(run, ignore_errors=True)
-                raise
-            for name in (*files, QUARANTINE):
-                _link(run / name, self.path / name)
-            _prune(self.path / RUNS, keep={manifest.run_id, previous})
+                yield directory
+            finally:
+                os.close(lock)
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def adopt(self, manifest: Manifest, directory: Path) -> Manifest:
+        """Make a staged directory the current snapshot; returns the manifest as written, its keys below `.runs/`.
+
+        Interrupted at any point, the previous snapshot or the new one is whole. Raises StoreError.
+        """
+        runs = self.path / RUNS
+        run = runs / manifest.run_id
+        placed = _with_keys(manifest, f"{RUNS}/{manifest.run_id}/")
+        with _writing(self.path), (runs / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            previous = _run_of(self.path / METADATA)
+            _to_disk(directory)
+            if previous != manifest.run_id:  # else: the same files in the same second
+                directory.rename(run)
+            _replace(self.path / METADATA, placed.to_json().encode())
+            for file in run.iterdir():
+                _link(file, self.path / file.name)
+            _prune(runs, keep={manifest.run_id, previous})
         return placed
 
 
@@ -210,14 +228,14 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_all(directory: Path, files: Mapping[str, bytes]) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    for name, data in files.items():
-        with (directory / name).open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
+def _to_disk(directory: Path) -> None:
+    """Make sure that the manifest never names a file that a power cut takes back."""
+    for place in (*directory.iterdir(), directory):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _replace(target: Path, data: bytes) -> None:
@@ -246,9 +264,26 @@ def _run_of(metadata: Path) -> str | None:
 
 
 def _prune(runs: Path, keep: set[str | None]) -> None:
+    """Remove older runs, and what killed writers left."""
     for directory in runs.iterdir():
-        if directory.name not in keep:
+        is_ours_to_remove = not _in_use(directory) if directory.name.startswith(STAGING) else directory.is_dir()
+        if is_ours_to_remove and directory.name not in keep:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _in_use(directory: Path) -> bool:
+    """Whether a living writer holds the lock of a staging directory."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _nothing_published(place: str) -> NothingPublished:
@@ -336,10 +371,11 @@ class S3Store:
         except NothingPublished:
             return None
 
-    def publish(self, manifest: Manifest, files: Mapping[str, bytes], base: Current | None) -> Published:
+    def publish(self, manifest: Manifest, source: SnapshotReader, base: Current | None) -> Published:
         """Upload what changed against `base`, then metadata.json, on condition that it is still `base`.
 
-        Raises LostRace where another run was published meanwhile; the published snapshot is then theirs, whole.
+        `source` is where the files of `manifest` are read. Raises LostRace where another run was published meanwhile;
+        the published snapshot is then theirs, whole.
         """
         versions: dict[str, str | None] = {}
         uploaded = uploaded_bytes = 0
@@ -348,7 +384,7 @@ class S3Store:
             if change.change == "unchanged" and base:
                 versions[plain] = base.manifest.artifacts[change.artifact].file(change.format).version_id
                 continue
-            versions[plain] = self._put_artifact(change, files[plain])
+            versions[plain] = self._put_artifact(change, source.read(change.file))
             uploaded += 1
             uploaded_bytes += change.file.bytes
         placed = _with_keys(manifest, self.prefix, versions)

@@ -1,0 +1,65 @@
+"""Canonical lines -> kept lines and quarantined lines, one reason each; kinds of line."""
+
+import ibis
+import ibis.expr.types as ir
+
+from etl.contract import REASONS
+from etl.layouts import Layout
+
+# A line above this many mills (nine thousand billion units) is a typing error, and sums of such would not fit int64.
+MAX_LINE_MILLS = 9_000_000_000_000_000
+
+LINE_KEY = ("invoice", "sku", "description", "quantity", "at", "unit_mills", "customer_id", "country", "seen")
+
+
+def without_overlap(lines: ir.Table) -> ir.Table:
+    """Lines of several files, each invoice taken from one: where its copy has most lines, else the first such file.
+
+    Lines without an invoice number stay: they go to quarantine.
+    """
+    copies = lines.filter(lines.invoice.notnull()).group_by("invoice", "file").agg(copy_lines=lines.count())
+    best = copies.mutate(
+        place=ibis.row_number().over(group_by="invoice", order_by=[ibis.desc("copy_lines"), "file"])
+    ).filter(ibis._.place == 0)
+    taken = lines.semi_join(best, ["invoice", "file"])
+    return taken.union(lines.filter(lines.invoice.isnull()))
+
+
+def without_duplicates(lines: ir.Table) -> ir.Table:
+    """Of lines equal in every column only one."""
+    return lines.distinct(on=LINE_KEY, keep="first")
+
+
+def duplicates(lines: ir.Table) -> ir.Table:
+    """One row, `duplicate_rows`: how many lines repeat another one exactly."""
+    repeated = lines.group_by(LINE_KEY).agg(copies=lines.count()).filter(ibis._.copies > 1)
+    return repeated.agg(duplicate_rows=(ibis._.copies - 1).sum().coalesce(0))
+
+
+def checked(lines: ir.Table, layout: Layout) -> ir.Table:
+    """Canonical lines with `reason` (null: kept), `amount` (int64 mills), `kind` (sale, cancellation) and `service`."""
+    cancelled = lines.invoice.startswith("C") | (lines.quantity < 0)
+    return lines.mutate(
+        reason=_reason(lines),
+        amount=ibis.ifelse(_readable(lines), lines.quantity * lines.unit_mills, None),
+        kind=ibis.ifelse(cancelled, "cancellation", "sale"),
+        service=lines.sku.isin(sorted(layout.service_codes)),
+    )
+
+
+def _reason(lines: ir.Table) -> ir.StringValue:
+    """The first reason of the contract that fits; null where none does."""
+    tests = {
+        "malformed": ~_readable(lines),
+        "bad_debt": lines.invoice.startswith("A"),
+        "stock_adjustment": lines.description.isnull() & (lines.unit_mills == 0),
+        "non_positive_price": lines.unit_mills <= 0,
+        "zero_quantity": lines.quantity == 0,
+    }
+    return ibis.cases(*((tests[reason], reason) for reason in REASONS))
+
+
+def _readable(lines: ir.Table) -> ir.BooleanValue:
+    needed = (lines.invoice, lines.sku, lines.at, lines.quantity, lines.unit_mills)
+    size = (lines.quantity.cast("float64") * lines.unit_mills.cast("float64")).abs()
+    return ibis.and_(*(column.notnull() for column in needed), size <= MAX_LINE_MILLS)

@@ -1,0 +1,183 @@
+"""One run of the ETL: sales files in, the files and the manifest of a snapshot out."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from etl import clean, contract, engine, files, kpis, sources
+from etl.errors import SourceError
+from etl.layouts import Layout
+
+QUARANTINE_COLUMNS = (*clean.LINE_KEY, "reason", "source_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is asked to do with its input files, when (UTC) and by which code."""
+
+    layout: Layout
+    currency: str
+    now: datetime
+    code_version: str
+    drop_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The lines that count, checked; and how many rows went which way."""
+
+    checked: ir.Table
+    rows_by_file: dict[Any, int]
+    rows_by_reason: dict[Any, int]
+    duplicate_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """Every artifact, its files written, and the days they span."""
+
+    artifacts: dict[str, contract.Artifact]
+    first_day: date
+    last_day: date
+
+
+def run(
+    paths: Sequence[Path], job: Job, directory: Path, step: Callable[[str], None] = lambda _name: None
+) -> contract.Manifest:
+    """Read the files and write every artifact, and quarantine.parquet, into a directory that is empty and ours alone.
+
+    Returns the manifest, its keys plain file names; it is for the caller to write it. `step` is told the name of each
+    step as it begins. Raises SourceError when a file cannot be used or no line of it can be kept.
+    """
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".work-") as work:
+        step("looking at the files")
+        inputs = [sources.inspect(path, Path(work)) for path in _distinct(paths)]
+        machine = engine.connect(spill=Path(work))
+        try:
+            taken = _take(machine, inputs, job, step)
+            computed = _compute(machine, taken, directory, step)
+            step("collecting the quarantine")
+            files.write_parquet(machine, _quarantine(taken.checked, inputs), directory / contract.QUARANTINE)
+        finally:
+            machine.close()
+    return _manifest(job, inputs, taken, computed)
+
+
+def _take(
+    machine: engine.Engine, inputs: Sequence[sources.SourceText], job: Job, step: Callable[[str], None]
+) -> _Taken:
+    step("reading")
+    every_line = sources.read(machine, inputs, job.layout, then=partial(clean.checked, layout=job.layout))
+    lines = machine.keep("own_lines", clean.without_overlap(every_line)) if len(inputs) > 1 else every_line
+    step("counting duplicates")
+    ((duplicate_rows,),) = machine.fetch(clean.duplicates(lines))
+    if job.drop_duplicates:
+        lines = machine.keep("distinct_lines", clean.without_duplicates(lines))
+    taken = _Taken(lines, _counts(machine, every_line, "file"), _counts(machine, lines, "reason"), duplicate_rows)
+    if None not in taken.rows_by_reason:
+        raise _nothing_kept(machine, inputs, taken)
+    return taken
+
+
+def _compute(machine: engine.Engine, taken: _Taken, directory: Path, step: Callable[[str], None]) -> _Computed:
+    kept = taken.checked.filter(_.reason.isnull())
+    orders = machine.keep("orders", kpis.orders(kept))
+    ((first_day, last_day),) = machine.fetch(orders.agg(first=orders.day.min(), last=orders.day.max()))
+    artifacts = {}
+    for name, expr in _expressions(kept, orders, first_day, last_day).items():
+        step(f"computing {name}")
+        artifacts[name] = files.write_artifact(machine, name, expr, directory)
+    return _Computed(artifacts, first_day, last_day)
+
+
+def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, computed: _Computed) -> contract.Manifest:
+    rows_in = sum(taken.rows_by_reason.values())
+    dropped = taken.duplicate_rows if job.drop_duplicates else 0
+    return contract.Manifest(
+        schema_version=contract.SCHEMA_VERSION,
+        run_id=contract.run_id(job.now, computed.artifacts),
+        generated_at=job.now.replace(microsecond=0),
+        data_from=computed.first_day,
+        data_through=computed.last_day,
+        currency=job.currency,
+        source=contract.Source(
+            layout=job.layout.name,
+            files=tuple(
+                contract.SourceFile(name=text.path.name, sha256=text.sha256, rows=taken.rows_by_file.get(place, 0))
+                for place, text in enumerate(inputs)
+            ),
+            overlap_rows=sum(taken.rows_by_file.values()) - dropped - rows_in,
+            duplicate_rows=taken.duplicate_rows,
+            duplicates_dropped=job.drop_duplicates,
+        ),
+        code_version=job.code_version,
+        quarantine={
+            reason: taken.rows_by_reason[reason] for reason in contract.REASONS if reason in taken.rows_by_reason
+        },
+        rows_in=rows_in,
+        rows_kept=taken.rows_by_reason[None],
+        artifacts=computed.artifacts,
+    )
+
+
+def _distinct(paths: Sequence[Path]) -> list[Path]:
+    """The paths in their order, each once: a file named twice would overlap with itself."""
+    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+
+
+def _expressions(kept: ir.Table, orders: ir.Table, first_day: date, last_day: date) -> dict[str, ir.Table]:
+    last = ibis.date(last_day)
+    month_count = (last_day.year - first_day.year) * 12 + last_day.month - first_day.month + 1
+    return {
+        "daily_kpis": kpis.daily_kpis(orders, _calendar(first_day, last_day)),
+        "top_products": kpis.top_products(kept, orders),
+        "rfm": kpis.rfm(orders, kept, last),
+        "cohorts": kpis.cohorts(orders, last, _count_up("months_since", month_count)),
+        "sample_kpis": kpis.sample_kpis(kept),
+    }
+
+
+def _calendar(first_day: date, last_day: date) -> ir.Table:
+    """Every day from first to last, in the column `date`."""
+    days = _count_up("days", (last_day - first_day).days + 1)
+    return days.select(date=(ibis.date(first_day) + days.days.as_interval("D")).cast("date"))
+
+
+def _count_up(name: str, count: int) -> ir.Table:
+    return ibis.range(0, count).unnest().name(name).as_table()
+
+
+def _counts(machine: engine.Engine, lines: ir.Table, column: str) -> dict[Any, int]:
+    return dict(machine.fetch(lines.group_by(column).agg(lines=lines.count())))
+
+
+def _quarantine(checked: ir.Table, inputs: Sequence[sources.SourceText]) -> ir.Table:
+    """Quarantined lines with their reason, the file they came from and, where malformed, what stood there."""
+    names = ibis.cases(*((checked.file == place, text.path.name) for place, text in enumerate(inputs)))
+    held = checked.filter(checked.reason.notnull()).mutate(source_file=names).select(*QUARANTINE_COLUMNS)
+    return held.order_by(["source_file", "reason", *clean.LINE_KEY])
+
+
+def _nothing_kept(machine: engine.Engine, inputs: Sequence[sources.SourceText], taken: _Taken) -> SourceError:
+    names = ", ".join(str(text.path) for text in inputs)
+    if not taken.rows_by_reason:
+        return SourceError(
+            f"{names} has a header and no line",
+            expected="at least one line of sales",
+            to_do="name another file with --source, or export it again",
+        )
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in taken.rows_by_reason.items())
+    ((example,),) = machine.fetch(taken.checked.select("seen").limit(1))
+    return SourceError(
+        f"{names}: every line is quarantined ({reasons})" + (f"; one of them: {example}" if example else ""),
+        expected="lines with invoice, sku, a date like 2026-11-22 08:26:00, a whole quantity and a price above 0",
+        to_do="look at the lines and mend the export, or choose another layout with --layout",
+    )
