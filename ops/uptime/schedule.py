@@ -1,0 +1,47 @@
+"""Whether the checks came when they were due: the prober's own health. Pure."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from ops.uptime.summary import percentile
+
+LOOKED_BACK = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Slots of the last 30 days that are over, those in which a check came, how late it came; None without data.
+
+    Slots begin at whole multiples of the cadence in UTC, and lateness counts from there: a cron at :07 is 7 min late.
+    """
+
+    due: int
+    delivered: int
+    late_p50_s: int | None
+    late_p95_s: int | None
+    longest_gap_s: int | None
+
+
+def schedule(times: Iterable[datetime], *, now: datetime, cadence: timedelta) -> Schedule:
+    """Health of the schedule by the moments at which samples were taken, whoever took them."""
+    slot_s = max(1, int(cadence.total_seconds()))
+    now_s = math.floor(now.timestamp())
+    earliest_s = now_s - int(LOOKED_BACK.total_seconds())
+    seen_s = sorted({second for at in times if earliest_s <= (second := math.floor(at.timestamp())) <= now_s})
+    if not seen_s:
+        return Schedule(0, 0, None, None, None)
+    first_slot, slot_of_now = seen_s[0] // slot_s, now_s // slot_s
+    late_s: dict[int, int] = {}
+    for second in seen_s:
+        if second // slot_s < slot_of_now:
+            late_s.setdefault(second // slot_s, second % slot_s)
+    return Schedule(
+        due=slot_of_now - first_slot,
+        delivered=len(late_s),
+        late_p50_s=percentile(late_s.values(), 50),
+        late_p95_s=percentile(late_s.values(), 95),
+        longest_gap_s=max(after - before for before, after in pairwise([*seen_s, now_s])),
+    )
