@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from etl.contract import ARTIFACTS, SCHEMA_VERSION, Artifact, ArtifactFile, Manifest, Source, columns_of
 from etl.errors import KpiOpsError, SettingsError
-from ops.settings import TargetSettings
+from ops.settings import FreshnessSettings, TargetSettings
 from ops.uptime import record
 from ops.uptime.__main__ import main
-from ops.uptime.check import asks_control, check, decide, exit_code, target_of
+from ops.uptime.check import asks_control, check, decide, exit_code, freshness_line, target_of
 from ops.uptime.control import any_answers
 from ops.uptime.probe import PHASES, Reason, Result, Stage, Target, Verdict, Wanted, WrongSetting, probe_patiently
 from ops.uptime.record import Sample
@@ -203,6 +204,11 @@ def test_a_second_check_adds_to_the_first(bench: Bench):
     assert "From 2 samples" in (bench.directory / "uptime.md").read_text()
 
 
+def test_a_sample_is_dated_to_the_second(bench: Bench):
+    bench.check({"dashboard": UP}, now=NOON + timedelta(microseconds=5))
+    assert record.read(bench.directory / "uptime").samples[0].at == NOON
+
+
 def test_a_target_that_works_asks_nobody(bench: Bench):
     bench.check({"dashboard": UP, "shop": DEGRADED})
     assert (bench.asked, bench.slept) == (0, [])
@@ -265,6 +271,45 @@ def test_a_target_of_the_settings_is_checked_before_anything_is_probed():
         target_of(good.model_copy(update={"min": {"gauges": 1}}), "host")
     with pytest.raises(WrongSetting, match="user name"):
         target_of(good.model_copy(update={"url": "http://me:secret@h"}), "host")
+
+
+# --- freshness -------------------------------------------------------------------------------------------------------
+
+
+def manifest(generated_at: datetime) -> Manifest:
+    file = ArtifactFile(key="x", sha256="0" * 64, bytes=0, rows=0)
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        run_id="run",
+        generated_at=generated_at,
+        data_from=generated_at.date(),
+        data_through=generated_at.date(),
+        currency="GBP",
+        source=Source(layout="l", files=(), overlap_rows=0, duplicate_rows=0, duplicates_dropped=False),
+        code_version="v",
+        quarantine={},
+        rows_in=0,
+        rows_kept=0,
+        artifacts={name: Artifact(columns=columns_of(name), parquet=file, csv=file) for name in ARTIFACTS},
+    )
+
+
+def test_the_line_about_the_data_is_the_verdict_on_what_is_published(tmp_path: Path):
+    (tmp_path / "metadata.json").write_text(manifest(NOON - timedelta(hours=30)).to_json())
+    assert freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings()) == (
+        "freshness: warn: generated 30 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago"
+    )
+
+
+@pytest.mark.parametrize(
+    ("published", "words"), [(None, "there is no"), ("{}", "is not a manifest"), ("", "is not a manifest")]
+)
+def test_where_nothing_can_be_read_the_line_says_why(tmp_path: Path, published: str | None, words: str):
+    if published is not None:
+        (tmp_path / "metadata.json").write_text(published)
+    line = freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings())
+    assert line.startswith("freshness: cannot tell: ")
+    assert words in line
 
 
 # --- the command line ------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def _check(now: datetime) -> int:
 
     from ops import settings as door
     from ops.uptime import control
-    from ops.uptime.check import check, exit_code
+    from ops.uptime.check import check, exit_code, freshness_line
 
     settings = door.load()
     uptime = settings.uptime
@@ -112,27 +112,13 @@ def _check(now: datetime) -> int:
             sleep=time.sleep,
             directory=uptime.directory,
             report_path=uptime.report,
-            freshness=_freshness(settings, now),
+            freshness=freshness_line(settings.store_address, now=now, limits=settings.freshness),
         )
     for sample in samples:
         result = sample.result
         why = ": ".join(filter(None, (result.stage, result.reason, result.detail)))
         sys.stdout.write(f"{sample.target}: {sample.verdict}{f' ({why})' if why else ''}\n")
     return exit_code(samples)
-
-
-def _freshness(settings: "Settings", now: datetime) -> str:
-    """The report's line about the data. It never changes uptime, nor the exit status."""
-    from etl.store import open_reader
-    from ops.freshness import judge
-
-    try:
-        current = open_reader(settings.store_address).current()
-    except KpiOpsError as error:
-        return f"freshness: cannot tell: {error.seen}"
-    if current is None:  # only an answer to a reader that knows the manifest already
-        return "freshness: cannot tell: the store holds nothing new"
-    return f"freshness: {judge(current.manifest, now, settings.freshness).text}"
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from etl.errors import KpiOpsError, SettingsError
-from ops.settings import TargetSettings
+from etl.store import open_reader
+from ops.freshness import judge
+from ops.settings import FreshnessSettings, TargetSettings
 from ops.uptime import maintenance, record
 from ops.uptime.probe import (
     DEFAULT_TIMEOUT_S,
@@ -51,6 +53,7 @@ def check(
     `probe` visits a target once within so many seconds; `control` says whether any control address answers, and is
     asked at most once. Raises KpiOpsError where nothing can be written.
     """
+    now = now.replace(microsecond=0)
     seen = [_seen(target, probe, sleep, attempts) for target in targets]
     suspects = [asks_control(target.url, result) for target, result in zip(targets, seen, strict=True)]
     offline = any(suspects) and not control()
@@ -112,6 +115,20 @@ def rewrite_report(
             expected="a file that this user may write",
             to_do="name another in settings.toml [uptime] report, or mend its rights; the samples are recorded",
         ) from error
+
+
+def freshness_line(store_address: str, *, now: datetime, limits: FreshnessSettings) -> str:
+    """The report's line about the age of the published data. It changes neither uptime nor an exit status.
+
+    `store_address`: a directory or s3://bucket/prefix/. Where the store gives no manifest, the line says why.
+    """
+    try:
+        current = open_reader(store_address).current()
+    except KpiOpsError as error:
+        return f"freshness: cannot tell: {error.seen}"
+    if current is None:  # only ever said to a reader that knows the manifest already
+        return "freshness: cannot tell: the store says that nothing has changed"
+    return f"freshness: {judge(current.manifest, now, limits).text}"
 
 
 def target_of(settings: TargetSettings, by: str) -> Target:
