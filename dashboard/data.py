@@ -1,0 +1,248 @@
+"""The last good snapshot, refreshed in the background. What fails here is told, and what was good is kept."""
+
+import io
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.contract import ARTIFACTS, Column, ColumnType, Manifest
+from etl.errors import ContractError, DamagedArtifact, KpiOpsError
+from etl.store import Current, SnapshotReader, open_reader
+
+if TYPE_CHECKING:  # pandas and pyarrow take half a second; the server should listen first
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+SHOWN: Final = ("daily_kpis", "top_products", "rfm", "cohorts")
+FIRST_LOAD_WAIT_S: Final = 20.0
+_STOP_WAIT_S: Final = 1.0
+_ARROW_NAMES: Final[Mapping[ColumnType, tuple[str, ...]]] = {
+    "string": ("string", "large_string", "string_view"),
+    "int64": ("int64",),
+    "float64": ("double",),
+    "bool": ("bool",),
+    "date": ("date32[day]",),
+    "timestamp": ("timestamp[s]", "timestamp[ms]", "timestamp[us]", "timestamp[ns]"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One published run: its manifest and the frames that pages show. Shared by all sessions: never change a frame.
+
+    Frames have the columns of `etl.contract`; money is int64 mills, days are datetime64.
+    """
+
+    manifest: Manifest
+    etag: str
+    frames: "Mapping[str, pd.DataFrame]"
+
+    @property
+    def daily(self) -> "pd.DataFrame":
+        """daily_kpis."""
+        return self.frames["daily_kpis"]
+
+    @property
+    def products(self) -> "pd.DataFrame":
+        """top_products."""
+        return self.frames["top_products"]
+
+    @property
+    def rfm(self) -> "pd.DataFrame":
+        """One row for each customer."""
+        return self.frames["rfm"]
+
+    @property
+    def cohorts(self) -> "pd.DataFrame":
+        """One row for each cohort and month since."""
+        return self.frames["cohorts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the newest attempt to read the store failed, and since when attempts fail."""
+
+    error: Exception
+    since: datetime
+
+    @property
+    def reason(self) -> str:
+        """What was seen, in one line."""
+        return self.error.seen if isinstance(self.error, KpiOpsError) else f"{type(self.error).__name__}: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of the store. Both None: the first attempt has not ended yet."""
+
+    snapshot: Snapshot | None = None
+    problem: Problem | None = None
+
+
+class LastGood:
+    """Holds the last snapshot that was read whole; a thread looks for a newer one every `refresh_s` seconds."""
+
+    def __init__(self, reader: SnapshotReader, *, refresh_s: float, clock: Callable[[], datetime]) -> None:
+        """Nothing is read before `start` or `refresh`. `clock` gives aware times."""
+        self.where = reader.where
+        self._reader = reader
+        self._refresh_s = refresh_s
+        self._clock = clock
+        self._state = State()
+        self._tried = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"refresh {self.where}", daemon=True)
+
+    def state(self, wait_s: float = 0) -> State:
+        """What is known now; waits up to `wait_s` for the first attempt to end. Reads nothing itself."""
+        if wait_s:
+            self._tried.wait(wait_s)
+        return self._state
+
+    def start(self) -> None:
+        """Begin to read, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; one that is waiting for an answer of the store is left to die with the process."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_WAIT_S)
+
+    def refresh(self) -> State:
+        """Look once, and keep what was good if looking fails."""
+        good = self._state.snapshot
+        try:
+            newer = load(self._reader, good)
+        except KpiOpsError as error:
+            self._state = State(good, self._problem(error))
+        except Exception as error:  # a bug must not end the thread in silence: the page would grow old unsaid
+            log.exception("refreshing from %s failed", self.where)
+            self._state = State(good, self._problem(error))
+        else:
+            if newer is not good:
+                log.info("serving run=%s from %s", newer.manifest.run_id, self.where)
+            self._state = State(newer)
+        self._tried.set()
+        return self._state
+
+    def _problem(self, error: Exception) -> Problem:
+        known = self._state.problem
+        if known is None or known.reason != Problem(error, known.since).reason:
+            log.warning("reading %s: %s", self.where, error)
+        return Problem(error, known.since if known else self._clock())
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.refresh()
+            self._stopping.wait(self._refresh_s)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def load(reader: SnapshotReader, known: Snapshot | None) -> Snapshot:
+    """The published snapshot: `known` itself if it still is that one. Raises KpiOpsError."""
+    current = reader.current(known.etag if known else None)
+    if current is None and known is not None:
+        return known
+    try:
+        return _read(reader, current or _anew(reader), known)
+    except DamagedArtifact:
+        # Somebody may have published between our reading the manifest and its files; then the new manifest is whole.
+        return _read(reader, _anew(reader), known)
+
+
+def _anew(reader: SnapshotReader) -> Current:
+    current = reader.current()
+    if current is None:
+        raise ContractError(
+            f"{reader.where} answered an unconditional question with 'not modified'",
+            expected="a manifest",
+            to_do="look at what stands between the dashboard and the store",
+        )
+    return current
+
+
+def _read(reader: SnapshotReader, current: Current, known: Snapshot | None) -> Snapshot:
+    """Every frame, read and checked; a frame whose bytes did not change is taken from `known`."""
+    frames = {}
+    for name in SHOWN:
+        file = current.manifest.artifacts[name].parquet
+        if known and known.manifest.artifacts[name].parquet.sha256 == file.sha256:
+            frames[name] = known.frames[name]
+        else:
+            frames[name] = frame(name, reader.read(file), file.rows)
+    return Snapshot(current.manifest, current.etag, frames)
+
+
+def frame(name: str, parquet: bytes, rows: int) -> "pd.DataFrame":
+    """One artifact as a frame. Raises ContractError when it is not what the contract or the manifest says."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(parquet), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _broken(name, f"is not readable Parquet: {error}", "a Parquet file") from error
+    _check(name, table, rows)
+    read: pd.DataFrame = table.to_pandas(date_as_object=False, use_threads=False)
+    return read
+
+
+def _check(name: str, table: Any, rows: int) -> None:
+    columns = ARTIFACTS[name]
+    if table.column_names != [column.name for column in columns]:
+        raise _broken(name, f"has columns {table.column_names}", f"{[column.name for column in columns]}")
+    for column in columns:
+        _check_column(name, column, table)
+    if table.num_rows != rows:
+        raise _broken(name, f"has {table.num_rows:,} rows", f"{rows:,} rows, as the manifest says")
+
+
+def _check_column(name: str, column: Column, table: Any) -> None:
+    values = table.column(column.name)
+    if str(values.type) not in _ARROW_NAMES[column.type]:
+        raise _broken(name, f"has {column.name} as {values.type}", f"{column.type}")
+    if values.null_count and not column.nullable:
+        raise _broken(name, f"has {values.null_count:,} rows without {column.name}", f"a {column.name} in every row")
+
+
+def _broken(name: str, seen: str, expected: str) -> ContractError:
+    return ContractError(
+        f"{name}.parquet {seen}",
+        expected=expected,
+        to_do="publish again with the release that this dashboard runs: `fab etl-sync`",
+    )
+
+
+# --- one for the whole process ----------------------------------------------------------------------------------------
+
+_shared: dict[str, LastGood] = {}
+_shared_lock = threading.Lock()
+
+
+def shared(address: str, refresh_s: float) -> LastGood:
+    """The process's holder for a store, started on first use. Raises SettingsError for an address of unknown form."""
+    with _shared_lock:
+        if address not in _shared:
+            holder = LastGood(open_reader(address), refresh_s=refresh_s, clock=_utc_now)
+            holder.start()
+            _shared[address] = holder
+        return _shared[address]
+
+
+def stop_shared() -> None:
+    """Stop and forget every holder."""
+    with _shared_lock:
+        for holder in _shared.values():
+            holder.stop()
+        _shared.clear()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the thread of a server is a door: nobody is above it to pass a clock

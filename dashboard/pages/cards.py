@@ -1,0 +1,95 @@
+"""What pages are made of: KPI cards, and cards that hold a chart or a table with its CSV."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import charts
+from dashboard import format as text
+from dashboard.views import Kpi
+
+PHONE_CARD_PX = 150
+
+
+def kpi_row(kpis: Sequence[Kpi], currency: str, *, compared: bool) -> None:
+    """One card for each KPI, with its change (or n/a) when a comparison was asked for."""
+    with st.grid(len(kpis), min_column_width=PHONE_CARD_PX, gap="small"):
+        for kpi in kpis:
+            _kpi_card(kpi, currency, compared=compared)
+
+
+def _kpi_card(kpi: Kpi, currency: str, *, compared: bool) -> None:
+    flat = kpi.change is None or delta_text(kpi).startswith("0.0")
+    st.metric(
+        kpi.name,
+        value_text(kpi, currency),
+        delta=delta_text(kpi) if compared else None,
+        delta_color="off" if flat else "normal" if kpi.rise_is_good else "inverse",
+        delta_arrow="off" if flat else "auto",
+        help=f"{kpi.meaning} Exactly: {exact_text(kpi, currency)}.",
+        chart_data=kpi.series if len(kpi.series) > 1 else None,
+        chart_type="area",
+        border=True,
+        height="stretch",
+    )
+
+
+def value_text(kpi: Kpi, currency: str) -> str:
+    """What stands on the card."""
+    if kpi.kind == "money":
+        return text.money(kpi.value, currency)
+    return text.count_compact(kpi.value) if kpi.kind == "count" else text.percent(kpi.value)
+
+
+def exact_text(kpi: Kpi, currency: str) -> str:
+    """What stands behind it."""
+    if kpi.kind == "money":
+        return text.money_exact(kpi.value, currency)
+    return text.count(kpi.value) if kpi.kind == "count" else text.percent(kpi.value)
+
+
+def delta_text(kpi: Kpi) -> str:
+    """The change, or n/a."""
+    return text.points(kpi.change) if kpi.kind == "rate" else text.change(kpi.change)
+
+
+def fact(label: str, value: str, note: str, meaning: str) -> None:
+    """A card with a number and a quiet note instead of a change."""
+    st.metric(
+        label, value, delta=note, delta_color="off", delta_arrow="off", help=meaning, border=True, height="stretch"
+    )
+
+
+@contextmanager
+def card(title: str, *, key: str, file: Callable[[], bytes], note: str = "") -> Iterator[None]:
+    """A bordered card with a title, a note, and the numbers of what is drawn inside as `key`.csv."""
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
+            st.markdown(f"**{title}**", width="stretch")
+            st.download_button(
+                "CSV",
+                file,
+                file_name=f"{key}.csv",
+                mime="text/csv; charset=utf-8",
+                key=f"{key}-csv",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+                help="The numbers of this card as CSV",
+            )
+        if note:
+            st.caption(note)
+        yield
+
+
+def chart(figure: go.Figure, *, key: str, alt: str) -> None:
+    """A figure without tools: nothing to drag, zoom or export by accident."""
+    st.plotly_chart(figure, key=f"{key}-chart", config=charts.CONFIG, alt=alt)
+
+
+def chart_card(title: str, figure: go.Figure, *, key: str, file: Callable[[], bytes], note: str = "") -> None:
+    """A card with one chart."""
+    with card(title, key=key, file=file, note=note):
+        chart(figure, key=key, alt=f"{title}. {note}")

@@ -1,0 +1,115 @@
+"""The page of the customers, over the whole data."""
+
+from functools import partial
+from typing import Literal
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import charts, customer_views
+from dashboard import format as text
+from dashboard.data import Snapshot
+from dashboard.export import csv
+from dashboard.pages.cards import card, chart, chart_card, fact
+
+QUESTION = "Who are the customers, and do they come back?"
+Colouring = Literal["customers", "monetary"]
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+COLOURINGS: dict[str, Colouring] = {"Customers": "customers", "Sales": "monetary"}
+
+
+def render(snapshot: Snapshot) -> None:
+    """Draw the page."""
+    manifest = snapshot.manifest
+    st.caption(f"**{text.span(manifest.data_from, manifest.data_through)}**, the whole data; customers who are known")
+    if snapshot.rfm.empty:
+        st.info("No order in this data names its customer.")
+        return
+    _facts(customer_views.customer_facts(snapshot.rfm), manifest.currency)
+    with st.grid(2, min_column_width=320, gap="small"):
+        chart_card(
+            "Segments and what they bring",
+            _figure("segments", manifest.run_id, snapshot),
+            key="segments",
+            note="The share of each segment in customers and in sales.",
+            file=partial(_segments_csv, snapshot),
+        )
+        with card(
+            "When they last came, and how often",
+            key="rfm-map",
+            note="Scores from 1 to 5, each about a fifth of the customers; hover for both numbers.",
+            file=partial(_map_csv, snapshot),
+        ):
+            _map(snapshot)
+    _cohorts(snapshot)
+
+
+def _map(snapshot: Snapshot) -> None:
+    shown = st.segmented_control(
+        "Each cell shows",
+        list(COLOURINGS),
+        default="Customers",
+        required=True,
+        key="map",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    figure = _figure(COLOURINGS[shown or "Customers"], snapshot.manifest.run_id, snapshot)
+    chart(figure, key="rfm-map", alt="Customers by recency and frequency score")
+
+
+def _facts(facts: customer_views.CustomerFacts, currency: str) -> None:
+    with st.grid(4, min_column_width=150, gap="small"):
+        fact("Customers", text.count_compact(facts.customers), "with an order", "Distinct customers with an order.")
+        fact(
+            "Came back",
+            text.percent(facts.repeat_share),
+            "of customers",
+            "Customers with two orders or more.",
+        )
+        fact(
+            f"Active in {customer_views.RECENT_DAYS} days",
+            text.count_compact(facts.recent),
+            f"{text.percent(facts.recent_share)} of customers",
+            f"Customers with an order in the last {customer_views.RECENT_DAYS} days of the data.",
+        )
+        fact(
+            "Average spend",
+            text.money(facts.average_spend_mills, currency),
+            "per customer",
+            "Product sales minus returns, for each customer.",
+        )
+
+
+def _cohorts(snapshot: Snapshot) -> None:
+    title, file = "Do they come back?", partial(csv, snapshot.cohorts, ("net_sales",))
+    note = "Of the customers who came first in a month, the percentage that ordered in each month after it."
+    retention = customer_views.retention(snapshot.cohorts, snapshot.manifest.data_through)
+    if retention.rates.empty:
+        with card(title, key="cohorts", file=file, note=note):
+            st.info("This shows from the second month of data on.")
+        return
+    if retention.running:
+        note += f" {text.month(retention.running)} is not over: its cells, marked {AT_LEAST}, can still rise."
+    chart_card(title, _figure("cohorts", snapshot.manifest.run_id, snapshot), key="cohorts", note=note, file=file)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _figure(name: str, run_id: str, _snapshot: Snapshot) -> go.Figure:  # noqa: ARG001 - a key
+    """A figure of a run, shared by all sessions."""
+    currency = _snapshot.manifest.currency
+    if name == "segments":
+        return charts.segments(customer_views.segments(_snapshot.rfm), currency)
+    if name == "cohorts":
+        return charts.cohorts(customer_views.retention(_snapshot.cohorts, _snapshot.manifest.data_through))
+    return charts.rfm_map(
+        customer_views.rfm_grid(_snapshot.rfm), "monetary" if name == "monetary" else "customers", currency
+    )
+
+
+def _segments_csv(snapshot: Snapshot) -> bytes:
+    return csv(customer_views.segments(snapshot.rfm), ("monetary",))
+
+
+def _map_csv(snapshot: Snapshot) -> bytes:
+    return csv(customer_views.rfm_grid(snapshot.rfm), ("monetary",))

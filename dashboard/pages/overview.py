@@ -1,0 +1,168 @@
+"""The page of the whole shop over time."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import charts, views
+from dashboard import format as text
+from dashboard.customer_views import customers_in
+from dashboard.data import Snapshot
+from dashboard.export import csv
+from dashboard.pages.cards import chart_card, kpi_row
+from dashboard.periods import (
+    COMPARISONS,
+    DEFAULT_COMPARISON,
+    DEFAULT_PRESET,
+    PRESETS,
+    Comparison,
+    Period,
+    chosen,
+    compared,
+)
+
+QUESTION = "How is the shop doing?"
+BEFORE_NAMES: dict[Comparison, str] = {"previous": "Period before", "last year": "Year before", "off": ""}
+GRAIN_WORDS = {"day": "daily", "week": "weekly", "month": "monthly"}
+MONEY = ("gross_sales", "returns", "net_sales", "average_order")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the filters say: the days shown, and the days they are compared with."""
+
+    period: Period
+    comparison: Comparison
+    before: Period | None
+
+
+def render(snapshot: Snapshot) -> None:
+    """Draw the page."""
+    data = Period(snapshot.manifest.data_from, snapshot.manifest.data_through)
+    selection = _filters(data)
+    if selection is None:
+        st.info(f"There are no days of data in this range. The data runs from {text.span(data.first, data.last)}.")
+        return
+    st.caption(_explained(selection))
+    kpis = views.kpis(snapshot.daily, selection.period, selection.before)
+    kpi_row(kpis, snapshot.manifest.currency, compared=selection.comparison != "off")
+    _charts(snapshot, selection)
+
+
+def _filters(data: Period) -> Selection | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        preset = st.segmented_control(
+            "Period", PRESETS, default=DEFAULT_PRESET, required=True, key="period", bind="query-params", wrap=True
+        )
+        comparison = st.segmented_control(
+            "Compare with",
+            COMPARISONS,
+            default=DEFAULT_COMPARISON,
+            required=True,
+            key="compare",
+            bind="query-params",
+            help="Previous: as many days, just before. Last year: 364 days earlier, so that Mondays meet Mondays.",
+        )
+        custom = _custom_days(data) if preset == "Custom" else ()
+    # An empty value in a hand-made address clears a widget: that means its default.
+    period = chosen(preset or DEFAULT_PRESET, data, custom)
+    kind = comparison or DEFAULT_COMPARISON
+    return Selection(period, kind, compared(kind, period, data)) if period else None
+
+
+def _custom_days(data: Period) -> tuple[date, ...]:
+    return st.date_input(
+        "From, to", value=[], min_value=data.first, max_value=data.last, key="days", bind="query-params", width=260
+    )
+
+
+def _explained(selection: Selection) -> str:
+    shown = f"**{text.span(selection.period.first, selection.period.last)}**"
+    if selection.comparison == "off":
+        return shown
+    if selection.before is None:
+        missing = BEFORE_NAMES[selection.comparison].lower()
+        return f"{shown} \N{MIDDLE DOT} not compared: the data does not hold every day of the {missing}"
+    return f"{shown} compared with {text.span(selection.before.first, selection.before.last)}"
+
+
+def _charts(snapshot: Snapshot, selection: Selection) -> None:
+    figures = _figures(snapshot.manifest.run_id, selection, snapshot)
+    grain = selection.period.grain
+    words = GRAIN_WORDS[grain]
+    file = partial(_series_csv, snapshot, selection.period)
+    chart_card(
+        f"Net sales, {words}",
+        figures["net_sales"],
+        key="net-sales",
+        note="Product sales minus returns." + _part_note(selection.period),
+        file=file,
+    )
+    with st.grid(2, min_column_width=320, gap="small"):
+        chart_card(
+            f"Orders, {words}",
+            figures["orders"],
+            key="orders",
+            note="Invoices with at least one product sold.",
+            file=file,
+        )
+        chart_card(
+            f"New and returning customers, {words}",
+            figures["customers"],
+            key="customers",
+            note=f"Each customer counts once for every day with an order.{_different(snapshot, selection.period)}",
+            file=file,
+        )
+        chart_card(
+            f"Returns, {words}",
+            figures["returns"],
+            key="returns",
+            note="Value of the products that came back.",
+            file=file,
+        )
+        chart_card(
+            "The average day of the week",
+            figures["weekdays"],
+            key="weekdays",
+            note="Net sales of the average Monday, Tuesday, and so on.",
+            file=partial(_weekday_csv, snapshot, selection.period),
+        )
+
+
+def _different(snapshot: Snapshot, period: Period) -> str:
+    data = Period(snapshot.manifest.data_from, snapshot.manifest.data_through)
+    number = customers_in(snapshot.rfm, period, data)
+    return "" if number is None else f" In all {text.count(number)} different ones ordered."
+
+
+def _part_note(period: Period) -> str:
+    if not period.cuts_buckets:
+        return ""
+    return f" Hollow points and pale bars hold only part of a {period.grain}."
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _figures(run_id: str, selection: Selection, _snapshot: Snapshot) -> dict[str, go.Figure]:  # noqa: ARG001 - a key
+    """The figures of a run and a selection, shared by all sessions."""
+    period, before, named = selection.period, selection.before, BEFORE_NAMES[selection.comparison]
+    currency, daily, grain = _snapshot.manifest.currency, _snapshot.daily, period.grain
+    points = views.series(daily, period)
+    earlier = views.series(daily, before, like=period) if before else None
+    return {
+        "net_sales": charts.net_sales(points, earlier, named, grain, currency),
+        "orders": charts.orders(points, earlier, named, grain),
+        "customers": charts.customers(points, grain),
+        "returns": charts.returns(points, grain, currency),
+        "weekdays": charts.weekdays(views.weekdays(daily, period), currency),
+    }
+
+
+def _series_csv(snapshot: Snapshot, period: Period) -> bytes:
+    return csv(views.series(snapshot.daily, period), MONEY)
+
+
+def _weekday_csv(snapshot: Snapshot, period: Period) -> bytes:
+    return csv(views.weekdays(snapshot.daily, period), ("net_sales",))

@@ -1,0 +1,102 @@
+"""The numbers of the products, computed from top_products. Money is in mills; frames are never changed."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from dashboard.views import divided, ratio
+from etl.contract import MILLS_PER_UNIT
+
+Measure = Literal["net_sales", "gross_sales", "units"]
+
+PRODUCT_COLUMNS: Final = (
+    "rank",
+    "sku",
+    "description",
+    "abc_class",
+    "net_sales",
+    "gross_sales",
+    "returns",
+    "return_rate",
+    "units",
+    "orders",
+    "customers",
+    "last_sold",
+)
+_CURVE_POINTS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """The product cards; shares are of 1, None where nothing was sold."""
+
+    sold: int
+    a_products: int
+    a_share_of_products: float | None
+    top_ten_share_of_sales: float | None
+    return_rate: float | None
+
+
+def product_facts(products: pd.DataFrame) -> ProductFacts:
+    """How concentrated sales are, and how much comes back."""
+    gross = int(products["gross_sales"].sum())
+    in_a = int((products["abc_class"] == "A").sum())
+    return ProductFacts(
+        sold=len(products),
+        a_products=in_a,
+        a_share_of_products=ratio(in_a, len(products)),
+        top_ten_share_of_sales=ratio(int(products["gross_sales"].nlargest(10).sum()), gross),
+        return_rate=ratio(int(products["returns"].sum()), gross),
+    )
+
+
+def leaders(products: pd.DataFrame, by: Measure, number: int) -> pd.DataFrame:
+    """The first rows of top_products by a measure, best first; sku decides ties."""
+    return products.sort_values([by, "sku"], ascending=[False, True]).head(number)
+
+
+def most_returned(products: pd.DataFrame, number: int) -> pd.DataFrame:
+    """The products with the highest returned value, with return_rate (of their gross sales, NaN where 0)."""
+    returned = products[products["returns"] > 0]
+    worst = returned.sort_values(["returns", "sku"], ascending=[False, True]).head(number)
+    return worst.assign(return_rate=divided(worst["returns"], worst["gross_sales"]))
+
+
+def product_table(products: pd.DataFrame) -> pd.DataFrame:
+    """top_products for the eye: amounts in decimal units, the returned share of gross sales, no cumulative columns."""
+    money = {name: products[name] / MILLS_PER_UNIT for name in ("net_sales", "gross_sales", "returns")}
+    shown = products.assign(**money, return_rate=divided(products["returns"], products["gross_sales"]))
+    return shown[list(PRODUCT_COLUMNS)]
+
+
+def pareto(products: pd.DataFrame) -> pd.DataFrame:
+    """The concentration curve: share_of_products, cumulative_share, abc_class; by rank, at most some 300 points."""
+    ranked = products.sort_values("rank")
+    last = len(ranked) - 1
+    ends = np.flatnonzero(ranked["abc_class"].to_numpy()[1:] != ranked["abc_class"].to_numpy()[:-1])
+    spread = np.linspace(0, last, min(len(ranked), _CURVE_POINTS)).round().astype(int)
+    kept = np.unique(np.concatenate([spread, ends]))
+    points = ranked.iloc[kept]
+    return pd.DataFrame(
+        {
+            "share_of_products": (kept + 1) / max(len(ranked), 1),
+            "cumulative_share": points["cumulative_share"].to_numpy(),
+            "abc_class": points["abc_class"].to_numpy(),
+        }
+    )
+
+
+def abc(products: pd.DataFrame) -> pd.DataFrame:
+    """One row for each class that has products: abc_class, products, gross_sales, and their shares of all."""
+    grouped = products.groupby("abc_class")["gross_sales"]
+    table = pd.DataFrame({"products": grouped.size(), "gross_sales": grouped.sum()})
+    return (
+        table.assign(
+            share_of_products=table["products"] / max(len(products), 1),
+            share_of_sales=divided(table["gross_sales"], pd.Series(table["gross_sales"].sum(), index=table.index)),
+        )
+        .rename_axis("abc_class")
+        .reset_index()
+    )

@@ -1,0 +1,162 @@
+"""The pages as a visitor's browser shows them, on a desk and on a phone, by day and by night."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+SERVING = re.compile(r"^serving (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+DAYS = 60
+DESK, PHONE = (1360, 900), (390, 844)
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("shop")
+    source, out = directory / "sales.csv", directory / "snapshot"
+    days = [date(2024, 1, 1) + timedelta(days=day) for day in range(DAYS)]
+    lines = [
+        f"{n},P{n % 9},PRODUCT {n % 9},{1 + n % 4},{day} 10:00:00,1000.00,{n % 13},UK" for n, day in enumerate(days)
+    ]
+    source.write_text("\n".join([HEADER, *lines]))
+    subprocess.run([sys.executable, "-m", "etl", "--source", source, "--out", out], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def url(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    options = ["--store", str(shop), "--port", "0", "--until-stdin-closes"]
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "dashboard.serve", *options], stdin=subprocess.PIPE, stderr=out
+        ) as process,
+    ):
+        while not (found := SERVING.search(log.read_text())):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield found.group(1)
+        process.communicate(timeout=5)
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """One visitor's page, and what went wrong while it was open."""
+
+    def __init__(self, browser: Browser, size: tuple[int, int], scheme: str) -> None:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        self.page: Page = context.new_page()
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(request.url))
+
+    def foreign(self, url: str) -> list[str]:
+        own = (url, url.replace("http", "ws"), "data:", "blob:")
+        return sorted(address for address in self.hosts if not address.startswith(own))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_every_page_is_whole_fits_its_screen_and_asks_no_other_host(
+    browser: Browser, url: str, size: tuple[int, int], scheme: str
+):
+    visit = Visit(browser, size, scheme)
+    page = visit.page
+    page.goto(url)
+    for name, charts in (("Overview", 5), ("Products", 3), ("Customers", 3)):
+        if name != "Overview":
+            page.get_by_role("link", name=name).click()
+        expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=30_000)
+        expect(page.get_by_text("Data through 29 Feb 2024").filter(visible=True).first).to_be_visible()
+        assert page.get_by_test_id("stException").count() == 0
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("area => area.scrollWidth - area.clientWidth") <= 0
+    assert visit.errors == []
+    assert visit.foreign(url) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize(("size", "in_a_row"), [(DESK, 6), (PHONE, 2)], ids=["desk", "phone"])
+def test_the_cards_are_readable_and_leave_no_orphan(browser: Browser, url: str, size: tuple[int, int], in_a_row: int):
+    page = Visit(browser, size, "light").page
+    page.goto(url)
+    cards = page.get_by_test_id("stMetric")
+    expect(cards).to_have_count(6, timeout=30_000)
+    values = [page.get_by_test_id("stMetricValue").nth(place) for place in range(6)]
+    # 28 days with one order each, of 1 to 4 pieces at 1,000
+    assert [value.inner_text() for value in values] == ["£70.0k", "28", "£2,500", "0", "0.0 %", "0.0 %"]
+    for value in values:
+        assert value.evaluate("text => text.scrollWidth - text.clientWidth") <= 0
+    tops = [box["y"] for place in range(6) if (box := cards.nth(place).bounding_box())]
+    assert {tops.count(top) for top in tops} == {in_a_row}
+    page.context.close()
+
+
+def test_the_address_follows_the_filters_and_a_copy_of_it_shows_the_same(browser: Browser, url: str):
+    page = Visit(browser, DESK, "light").page
+    page.goto(url)
+    page.get_by_role("radio", name="7d").click()
+    expect(page).to_have_url(f"{url}/?period=7d")
+    expect(page.get_by_text("23 Feb \N{EN DASH} 29 Feb 2024")).to_be_visible()
+    page.get_by_role("link", name="Products").click()
+    expect(page.get_by_text("All products")).to_be_visible()
+    page.get_by_role("link", name="Overview").click()
+    expect(page).to_have_url(f"{url}/?period=7d")
+    copy = Visit(browser, DESK, "light").page
+    copy.goto(page.url)
+    expect(copy.get_by_text("23 Feb \N{EN DASH} 29 Feb 2024")).to_be_visible(timeout=30_000)
+    page.context.close()
+    copy.context.close()
+
+
+def test_the_numbers_of_a_card_come_as_a_file(browser: Browser, url: str):
+    page = Visit(browser, DESK, "light").page
+    page.goto(f"{url}/?period=7d")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV").first.click()
+    lines = Path(started.value.path()).read_text("utf-8").splitlines()
+    assert started.value.suggested_filename == "net-sales.csv"
+    assert len(lines) == 8
+    assert lines[0].startswith("first,last,days,partial,gross_sales,")
+    assert lines[-1].startswith("2024-02-29,2024-02-29,1,False,4000.00,")
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", ["products", "cards"])
+def test_a_first_visit_by_a_deep_link_shows_a_page(browser: Browser, shop: Path, path: str):
+    options = ["--store", str(shop), "--port", "0", "--until-stdin-closes"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dashboard.serve", *options], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        found = SERVING.match(process.stderr.readline())
+        assert found
+        page = Visit(browser, DESK, "light").page
+        page.goto(f"{found.group(1)}/{path}")
+        expect(page.get_by_text("Data through 29 Feb 2024").filter(visible=True).first).to_be_visible(timeout=30_000)
+        page.context.close()
+        process.communicate(timeout=5)

@@ -1,0 +1,172 @@
+"""Figures: what is drawn, what it is called, and that drawing changes no frame."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard import charts, customer_views, product_views, views
+from dashboard.periods import Period
+
+FIRST, DAYS = date(2024, 1, 1), 100
+PERIOD, BEFORE = Period(date(2024, 3, 1), date(2024, 3, 28)), Period(date(2024, 2, 2), date(2024, 2, 29))
+
+
+@pytest.fixture
+def daily() -> pd.DataFrame:
+    numbers = np.arange(DAYS, dtype="int64")
+    columns = dict.fromkeys(views.SUMMED, numbers * 1000)
+    return pd.DataFrame({"date": pd.date_range(FIRST, periods=DAYS), **columns})
+
+
+@pytest.fixture
+def products() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "rank": [1, 2, 3],
+            "sku": ["1", "2", "3"],
+            "description": ["A VERY LONG NAME OF A PRODUCT", None, "CUP"],
+            "gross_sales": [8_000, 1_500, 0],
+            "returns": [500, 1_500, 200],
+            "net_sales": [7_500, 0, -200],
+            "units": [10_000, 5, 1],
+            "cumulative_share": [0.8, 0.95, 1.0],
+            "abc_class": ["A", "B", "C"],
+        }
+    )
+
+
+@pytest.fixture
+def rfm() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"segment": ["Loyal", "At risk"], "monetary": [9_000, 1_000], "r_score": [5, 1], "f_score": [4, 2]}
+    )
+
+
+def test_net_sales_are_drawn_in_units_with_the_comparison_dashed(daily: pd.DataFrame):
+    now, then = views.series(daily, PERIOD), views.series(daily, BEFORE, like=PERIOD)
+    figure = charts.net_sales(now, then, "Period before", PERIOD.grain, "GBP")
+    before, current = figure.data
+    assert (before.name, before.line.dash, current.name, current.line.dash) == (
+        "Period before",
+        "dash",
+        "Net sales",
+        None,
+    )
+    assert list(current.y[:2]) == [60.0, 61.0]
+    assert list(before.y[:2]) == [32.0, 33.0]
+    assert list(before.x) == list(current.x)
+    assert list(before.customdata[0]) == ["2 Feb 2024", "£32.00"]
+    assert list(current.customdata[-1]) == ["28 Mar 2024", "£87.00"]
+    assert figure.layout.yaxis.tickprefix == "£"
+
+
+def test_without_a_comparison_there_is_one_line_and_no_legend(daily: pd.DataFrame):
+    for figure in (
+        charts.net_sales(views.series(daily, PERIOD), None, "", PERIOD.grain, "GBP"),
+        charts.orders(views.series(daily, PERIOD), None, "", PERIOD.grain),
+    ):
+        assert len(figure.data) == 1
+        assert not figure.layout.showlegend
+
+
+def test_a_part_of_a_week_is_hollow_pale_and_named(daily: pd.DataFrame):
+    period = Period(FIRST, date(2024, 4, 9))
+    points = views.series(daily, period)
+    line = charts.net_sales(points, None, "", period.grain, "GBP").data[0]
+    assert list(line.marker.symbol[:2]) == ["circle-open", "circle"]
+    assert line.customdata[0][0] == "1 Jan \N{EN DASH} 2 Jan 2024 (part of a week)"
+    assert list(charts.returns(points, period.grain, "GBP").data[0].marker.opacity[:2]) == [0.45, 1.0]
+
+
+def test_a_single_point_can_be_seen(daily: pd.DataFrame):
+    points = views.series(daily, Period(FIRST, FIRST))
+    assert charts.orders(points, None, "", "day").data[0].marker.size == (9,)
+
+
+def test_new_customers_stand_on_returning_ones_each_in_its_colour(daily: pd.DataFrame):
+    figure = charts.customers(views.series(daily, PERIOD), PERIOD.grain)
+    assert [(trace.name, trace.marker.color) for trace in figure.data] == [
+        ("Returning", charts.CUSTOMERS),
+        ("New", charts.NEW_CUSTOMERS),
+    ]
+    assert figure.layout.barmode == "stack"
+
+
+def test_a_weekday_that_does_not_occur_has_no_label(daily: pd.DataFrame):
+    bars = charts.weekdays(views.weekdays(daily, Period(FIRST, FIRST)), "GBP").data[0]
+    assert list(bars.text) == ["£0", "", "", "", "", "", ""]
+
+
+def test_leaders_are_labelled_with_their_numbers_and_shortened_names(products: pd.DataFrame):
+    figure = charts.leaders(product_views.leaders(products, "net_sales", 3), "net_sales", "GBP")
+    assert list(figure.data[0].text) == ["£7.50", "£0", "-£0.20"]
+    assert list(figure.layout.yaxis.ticktext) == ["A very long name of a pro…", "2", "Cup"]
+    assert list(figure.data[0].x) == [7.5, 0.0, -0.2]
+    units = charts.leaders(product_views.leaders(products, "units", 1), "units", "GBP").data[0]
+    assert (list(units.x), list(units.text), units.marker.color) == ([10_000], ["10,000"], charts.UNITS)
+
+
+def test_returns_say_which_share_of_the_products_sales_came_back(products: pd.DataFrame):
+    bars = charts.most_returned(product_views.most_returned(products, 5), "GBP").data[0]
+    assert list(bars.text) == ["£1.50 (100.0 %)", "£0.50 (6.2 %)", "£0.20 (n/a)"]
+
+
+def test_the_curve_starts_at_nothing_and_has_a_band_for_each_class(products: pd.DataFrame):
+    figure = charts.pareto(product_views.pareto(products), product_views.abc(products))
+    assert (figure.data[0].x[0], figure.data[0].y[0]) == (0, 0)
+    assert [shape.fillcolor for shape in figure.layout.shapes] == list(charts.ABC_COLOURS.values())
+    assert [note.text for note in figure.layout.annotations] == ["<b>A</b> 1", "<b>B</b> 1", "<b>C</b> 1"]
+
+
+def test_segments_show_their_share_of_sales_beside_their_share_of_customers(rfm: pd.DataFrame):
+    sales, people = charts.segments(customer_views.segments(rfm), "GBP").data
+    assert (list(sales.text), list(people.text)) == (["90.0 %", "10.0 %"], ["50.0 %", "50.0 %"])
+    assert (sales.marker.color, people.marker.color) == (charts.SALES, charts.CUSTOMERS)
+
+
+def test_the_map_shows_customers_or_their_money(rfm: pd.DataFrame):
+    grid = customer_views.rfm_grid(rfm)
+    people = charts.rfm_map(grid, "customers", "GBP").data[0]
+    money = charts.rfm_map(grid, "monetary", "GBP").data[0]
+    assert (people.z[4][3], people.text[4][3]) == (1, "1")
+    assert (money.z[4][3], money.text[4][3]) == (9.0, "£9.00")
+
+
+def test_cohorts_leave_the_future_empty_and_mark_the_running_month():
+    cohorts = pd.DataFrame(
+        {
+            "cohort_month": pd.to_datetime(["2023-12-01", "2023-12-01", "2024-01-01", "2024-01-01"]),
+            "months_since": [1, 2, 0, 1],
+            "customers": [10, 10, 4, 4],
+            "retention": [0.5, 0.3, 1.0, 0.25],
+        }
+    )
+    heat = charts.cohorts(customer_views.retention(cohorts, date(2024, 2, 9))).data[0]
+    assert [list(row) for row in heat.text] == [["50", "≥30"], ["≥25", ""]]
+    assert np.isnan(heat.z[1][1])
+    assert list(heat.y) == ["Dec 2023 · 10", "Jan 2024 · 4"]
+
+
+def test_drawing_changes_no_frame(daily: pd.DataFrame, products: pd.DataFrame, rfm: pd.DataFrame):
+    def prints() -> list[int]:
+        return [int(pd.util.hash_pandas_object(frame).sum()) for frame in (daily, products, rfm)]
+
+    before = prints()
+    points = views.series(daily, PERIOD)
+    charts.net_sales(points, views.series(daily, BEFORE, like=PERIOD), "b", "day", "GBP")
+    charts.weekdays(views.weekdays(daily, PERIOD), "GBP")
+    charts.leaders(product_views.leaders(products, "units", 3), "units", "GBP")
+    charts.pareto(product_views.pareto(products), product_views.abc(products))
+    charts.segments(customer_views.segments(rfm), "GBP")
+    charts.rfm_map(customer_views.rfm_grid(rfm), "monetary", "GBP")
+    assert prints() == before
+
+
+def test_every_figure_leaves_background_and_text_to_the_theme_and_cannot_be_dragged(daily: pd.DataFrame):
+    layout = charts.orders(views.series(daily, PERIOD), None, "", "day").layout
+    assert (layout.paper_bgcolor, layout.plot_bgcolor) == ("rgba(0,0,0,0)", "rgba(0,0,0,0)")
+    assert layout.font.color is None
+    assert (layout.dragmode, layout.xaxis.fixedrange, layout.yaxis.fixedrange) == (False, True, True)
+    assert charts.CONFIG["displayModeBar"] is False

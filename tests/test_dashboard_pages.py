@@ -1,0 +1,225 @@
+"""Each page, run whole over a real snapshot: what a visitor reads, whatever the address says and the store does."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from dashboard import data
+from etl.contract import ARTIFACTS, METADATA
+from ops.settings import DashboardSettings, Settings
+
+FIRST, DAYS = date(2023, 1, 2), 420
+HEADER = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+
+
+def sales(days: int) -> Iterator[tuple[object, ...]]:
+    """Two orders of two lines a day but on Sundays, and a return every tenth day."""
+    for day in range(days):
+        at = FIRST + timedelta(days=day)
+        if at.weekday() == 6:
+            continue
+        for order in range(2):
+            customer = 100 + (day * 7 + order * 3) % 37
+            for line in range(2):
+                sku = (day + order * 5 + line * 11) % 23
+                price = f"{2 + sku}.{sku:02d}"
+                yield (
+                    f"5{day:04d}{order}",
+                    f"P{sku}",
+                    f"PRODUCT {sku}",
+                    3 + line,
+                    f"{at} 10:00:00",
+                    price,
+                    customer,
+                    "UK",
+                )
+        if day % 10 == 0:
+            yield f"C{day:05d}", "P1", "PRODUCT 1", -1, f"{at} 11:00:00", "3.01", 100, "UK"
+
+
+def snapshot(directory: Path, days: int) -> Path:
+    source = directory / "sales.csv"
+    with source.open("w", newline="") as out:
+        csv.writer(out).writerows([HEADER, *sales(days)])
+    out = directory / "snapshot"
+    subprocess.run([sys.executable, "-m", "etl", "--source", source, "--out", out], check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return snapshot(tmp_path_factory.mktemp("shop"), DAYS)
+
+
+@pytest.fixture(autouse=True)
+def _no_holder_is_left() -> Iterator[None]:
+    yield
+    data.stop_shared()
+
+
+def _script(store: str) -> None:
+    """What Streamlit runs."""
+    from dashboard import app
+    from ops.settings import DashboardSettings, Settings
+
+    app.main(Settings(dashboard=DashboardSettings(store=store)))
+
+
+def opened(store: Path, path: str = "", query: dict[str, list[str]] | None = None) -> AppTest:
+    test = AppTest.from_function(_script, kwargs={"store": str(store)})
+    if path:  # AppTest.switch_page knows pages that are files; ours are functions, known by the hash of their path
+        test._page_hash = calc_hash(path)
+    for name, values in (query or {}).items():
+        test.query_params[name] = values
+    return test.run(timeout=30)
+
+
+def words(test: AppTest) -> str:
+    kinds = (test.title, test.markdown, test.caption, test.info, test.warning, test.error)
+    return "\n".join(str(element.value) for elements in kinds for element in elements)
+
+
+def cards(test: AppTest) -> dict[str, tuple[str, str]]:
+    return {metric.label: (metric.value, metric.delta) for metric in test.metric}
+
+
+PAGES = [("", "How is the shop doing?", 6, 5), ("products", "Which products", 4, 3), ("customers", "Who are", 4, 3)]
+
+
+@pytest.mark.parametrize(("path", "question", "metrics", "charts"), PAGES, ids=["overview", "products", "customers"])
+def test_each_page_asks_its_question_and_answers_it_in_full(
+    shop: Path, path: str, question: str, metrics: int, charts: int
+):
+    test = opened(shop, path)
+    assert not test.exception
+    assert not test.error
+    assert test.title[0].value.startswith(question)
+    assert (len(test.metric), len(test.get("plotly_chart"))) == (metrics, charts)
+    assert "Data through 24 Feb 2024" in words(test)
+
+
+def test_the_cards_show_what_the_daily_table_adds_up_to(shop: Path):
+    daily = pd.read_csv(shop / "daily_kpis.csv", parse_dates=["date"])
+    now, before = daily.iloc[-28:], daily.iloc[-56:-28]
+    change = now["net_sales"].sum() / before["net_sales"].sum() - 1
+    shown = cards(opened(shop))
+    assert shown["Net sales"] == (f"£{now['net_sales'].sum():,.0f}", f"{change * 100:+.1f} %")
+    assert shown["Orders"] == (f"{now['orders'].sum()}", "0.0 %")
+    assert shown["Average order"][0] == f"£{now['gross_sales'].sum() / now['orders'].sum():.2f}"
+    cancelled = now["cancellations"].sum()
+    assert shown["Cancellation rate"][0] == f"{cancelled / (cancelled + now['orders'].sum()) * 100:.1f} %"
+
+
+def test_an_address_reproduces_its_view(shop: Path):
+    test = opened(shop, query={"period": ["Custom"], "days": ["2023-03-01", "2023-03-07"], "compare": ["off"]})
+    assert "**1 Mar \N{EN DASH} 7 Mar 2023**" in words(test)
+    assert {delta for _, delta in cards(test).values()} == {""}
+    ranked = opened(shop, "products", {"by": ["Units"], "show": ["10"]})
+    assert "**The 10 best by units**" in words(ranked)
+
+
+def test_a_comparison_outside_the_data_is_not_available_and_says_why(shop: Path):
+    test = opened(shop, query={"period": ["All"], "compare": ["last year"]})
+    assert {delta for _, delta in cards(test).values()} == {"n/a"}
+    assert "the data does not hold every day of the year before" in words(test)
+
+
+ODD = [
+    {"period": ["nonsense"]},
+    {"period": [""]},
+    {"period": ["28D"]},
+    {"period": ["7d", "90d"]},
+    {"period": ["\x00"]},
+    {"period": ["\N{PILE OF POO}" * 500]},
+    {"period": ["<script>alert(1)</script>"]},
+    {"period": ["' OR 1=1 --"]},
+    {"period": ["../../etc/passwd"]},
+    {"period": ["-1"]},
+    {"period": ["NaN"]},
+    {"compare": [""]},
+    {"compare": ["yesterday"]},
+    {"compare": ["off", "previous"]},
+    {"period": ["Custom"]},
+    {"period": ["Custom"], "days": [""]},
+    {"period": ["Custom"], "days": ["", ""]},
+    {"period": ["Custom"], "days": ["2023-02-30"]},
+    {"period": ["Custom"], "days": ["2023-03-01"]},
+    {"period": ["Custom"], "days": ["2023-03-09", "2023-03-01"]},
+    {"period": ["Custom"], "days": ["1066-10-14", "1066-10-15"]},
+    {"period": ["Custom"], "days": ["0001-01-01", "9999-12-31"]},
+    {"period": ["Custom"], "days": ["2023-03-01", "2023-03-02", "2023-03-03"]},
+    {"period": ["Custom"], "days": ["today"]},
+    {"period": ["Custom"], "days": ["1e9", "2e9"]},
+    {"by": [""], "show": [""], "map": [""]},
+    {"by": ["price"], "show": ["1000000"], "map": ["x"]},
+    {"show": ["ten"]},
+    {"show": ["10.0"]},
+    {"unknown": ["value"], "PERIOD": ["7d"]},
+]
+
+
+@pytest.mark.parametrize("path", ["", "products", "customers"])
+def test_whatever_the_address_says_the_page_is_whole(shop: Path, path: str):
+    for query in ODD:
+        test = opened(shop, path, query)
+        assert not test.exception, query
+        assert len(test.metric) >= 4, query
+
+
+def test_a_shop_of_one_day_is_shown_whole(tmp_path: Path):
+    store = snapshot(tmp_path, 1)
+    for path, _, metrics, _ in PAGES:
+        test = opened(store, path)
+        assert not test.exception
+        assert len(test.metric) == metrics
+    assert "This shows from the second month of data on." in words(opened(store, "customers"))
+
+
+@pytest.mark.parametrize("path", ["", "products", "customers"])
+def test_before_anything_is_published_the_page_says_what_to_do(tmp_path: Path, path: str):
+    test = opened(tmp_path, path)
+    assert not test.exception
+    assert not test.error
+    assert "No numbers yet" in test.info[0].value
+    assert "fab etl-sync" in test.info[0].value
+
+
+def test_a_broken_manifest_is_told_in_plain_words(tmp_path: Path):
+    (tmp_path / METADATA).write_text("{}")
+    test = opened(tmp_path)
+    assert not test.exception
+    assert "The numbers cannot be read" in test.error[0].value
+    assert "To do: run `fab etl` or `fab etl-sync` again." in words(test)
+
+
+def test_a_store_that_breaks_keeps_its_last_good_numbers_with_a_warning_and_no_error(tmp_path: Path):
+    store = snapshot(tmp_path, 3)
+    shown = cards(opened(store))
+    (store / METADATA).write_text("half a ma")
+    data.shared(str(store), DashboardSettings().refresh_s).refresh()
+    test = opened(store)
+    assert cards(test) == shown
+    assert not test.error
+    assert "These are the last good numbers" in test.warning[0].value
+
+
+def test_drawing_every_page_changes_no_shared_frame(shop: Path):
+    snapshot_shown = data.shared(str(shop), Settings().dashboard.refresh_s).state(wait_s=20).snapshot
+    assert snapshot_shown is not None
+
+    def prints() -> list[int]:
+        return [int(pd.util.hash_pandas_object(frame).sum()) for frame in snapshot_shown.frames.values()]
+
+    before = prints()
+    for path, *_ in PAGES:
+        opened(shop, path, {"period": ["All"], "show": ["25"], "map": ["Sales"]})
+    assert prints() == before
+    assert set(snapshot_shown.frames) < set(ARTIFACTS)
