@@ -17,7 +17,7 @@ def without_overlap(lines: ir.Table) -> ir.Table:
 
     Lines without an invoice number stay: they go to quarantine.
     """
-    copies = lines.filter(lines.invoice.notnull()).group_by("invoice", "file").agg(copy_lines=lines.count())
+    copies = lines.filter(lines.invoice.notnull()).group_by("invoice", "file").agg(copy_lines=ibis._.count())
     best = copies.mutate(
         place=ibis.row_number().over(group_by="invoice", order_by=[ibis.desc("copy_lines"), "file"])
     ).filter(ibis._.place == 0)

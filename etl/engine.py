@@ -41,10 +41,10 @@ class Engine:
         columns = ", ".join(_exact(name, kind) for name, kind in expr.schema().items())
         return f"SELECT {columns} FROM ({self.backend.compile(expr)})"
 
-    def adopt(self, name: str, rows: "pa.Table") -> ir.Table:
-        """Rows that are in memory already, under a name for the expressions that follow."""
-        self.backend.con.register(name, rows)
-        return self.backend.table(name)
+    def adopt(self, name: str, texts: "pa.Table") -> ir.Table:
+        """Text columns that are in memory already, under a name for the expressions that follow."""
+        self.backend.con.register(name, texts)
+        return table(name, dict.fromkeys(texts.column_names, "string"))
 
     def fetch(self, expr: ir.Table) -> list[tuple[Any, ...]]:
         """The rows of an expression, for the few that a person or the manifest needs."""
@@ -72,6 +72,13 @@ class Engine:
             f"rejects_table = 'rejects_{name}', rejects_scan = 'scans_{name}')"
         )
         return table(name, dict.fromkeys(columns, "string"))
+
+    def scan_parquet(self, name: str, path: Path) -> ir.Table:
+        """The rows of a Parquet file, read when asked for."""
+        import pyarrow.parquet as pq
+
+        self.backend.con.execute(f"CREATE TEMP VIEW \"{name}\" AS FROM read_parquet('{_quoted(path)}')")
+        return table(name, ibis.Schema.from_pyarrow(pq.read_schema(path)))
 
     def close(self) -> None:
         """Give back memory and temporary files."""

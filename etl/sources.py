@@ -181,7 +181,7 @@ def _shown(text: str, most: int = 300) -> str:
 def _rows(engine: Engine, source: SourceText, position: int) -> ir.Table:
     """The file's rows, its columns renamed c0, c1, ...: a header may hold anything, even a name twice."""
     if source.kind == "parquet":
-        found = engine.backend.read_parquet(source.path)
+        found = engine.scan_parquet(f"parquet_{position}", source.path)
         return found.select(**{_c(place): found[name] for place, name in enumerate(source.header)})
     if source.kind == "xlsx":
         return engine.adopt(f"sheet_{position}", _sheet(source))

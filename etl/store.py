@@ -400,6 +400,7 @@ class S3Store:
                 Key=key,
                 Body=data,
                 ContentType=CONTENT_TYPES[change.format],
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=base64.b64encode(bytes.fromhex(change.file.sha256)).decode(),
             )
         version = answer.get("VersionId")
@@ -416,6 +417,7 @@ class S3Store:
                     Key=key,
                     Body=text,
                     ContentType="application/json",
+                    ChecksumAlgorithm="SHA256",
                     ChecksumSHA256=base64.b64encode(hashlib.sha256(text).digest()).decode(),
                     **condition,
                 )
