@@ -1,11 +1,12 @@
-"""The command line of `python -m etl`, and the two lines that every ETL run ends with."""
+"""The command line of `python -m etl`, and what it shares with `fab etl`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol, TextIO
 
 from etl.contract import Manifest
 from etl.errors import ExitCode, KpiOpsError
@@ -47,46 +48,69 @@ def parser() -> argparse.ArgumentParser:
         help="how the export names its columns (default: %(default)s)",
     )
     made.add_argument(
-        "--currency", default="GBP", metavar="CODE", help="three letters, ISO 4217 (default: %(default)s)"
+        "--currency",
+        default="GBP",
+        metavar="CODE",
+        type=_currency,
+        help="three letters, ISO 4217 (default: %(default)s)",
     )
     made.add_argument("--drop-duplicates", action="store_true", help="count lines that are equal in every column once")
     return made
 
 
+def _currency(text: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no currency; three capital letters are expected, like EUR")
+    return text
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the ETL and write the snapshot; returns the exit code."""
     given = parser().parse_args(arguments)
+    now = datetime.now(UTC)  # noqa: TID251 - a door: the clock is read here and passed on
     try:
-        manifest = _run(given)
+        make_snapshot(given.source, given.out, given, now=now, stream=sys.stderr)
     except KpiOpsError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.COULD_NOT
     except KeyboardInterrupt:
         print("interrupted; the previous snapshot is untouched", file=sys.stderr)
         return INTERRUPTED
-    print(summary(manifest), file=sys.stderr)
-    print(f"wrote {given.out}/metadata.json (run {manifest.run_id})", file=sys.stderr)
     return ExitCode.GOOD
 
 
-def _run(given: argparse.Namespace) -> Manifest:
+class Choices(Protocol):
+    """How to read the files: flags of a command line, or the [etl] settings."""
+
+    @property
+    def layout(self) -> str:
+        """The name of a layout."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Three letters."""
+        ...
+
+    @property
+    def drop_duplicates(self) -> bool:
+        """Whether equal lines count once."""
+        ...
+
+
+def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO) -> Manifest:
+    """Sales files -> the current snapshot of a directory, with progress and a summary on `stream`."""
     from etl.progress import bar
     from etl.run import Job, run
     from etl.sources import layout_named
     from etl.store import DirectoryStore
+    from etl.summary import summary
     from etl.version import code_version
 
-    now = datetime.now(UTC)  # noqa: TID251 - a door: the clock is read here and passed on
-    job = Job(layout_named(given.layout), given.currency, now, code_version(), given.drop_duplicates)
-    store = DirectoryStore(given.out)
-    with store.staging() as directory, bar(sys.stderr) as step:
-        return store.adopt(run(given.source, job, directory, step), directory)
-
-
-def summary(manifest: Manifest) -> str:
-    """What a person wants to see at once, in two lines."""
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in manifest.quarantine.items())
-    lines = f"kept {manifest.rows_kept:,} of {manifest.rows_in:,} lines" + (
-        f" (quarantined: {reasons})" if reasons else ""
-    )
-    return f"{lines}\ndata from {manifest.data_from} through {manifest.data_through}"
+    job = Job(layout_named(choices.layout), choices.currency, now, code_version(), choices.drop_duplicates)
+    store = DirectoryStore(out)
+    with store.staging() as directory, bar(stream) as step:
+        manifest = store.adopt(run(sources, job, directory, step), directory)
+    print(summary(manifest, store), file=stream)
+    print(f"wrote {out}/metadata.json (run {manifest.run_id})", file=stream)
+    return manifest

@@ -35,6 +35,7 @@ class _Section(BaseModel):
 class EtlSettings(_Section):
     """[etl]"""
 
+    source: tuple[Path, ...] = ()
     layout: str = "online_retail"
     out: Path = Path("data/processed")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"

@@ -1,0 +1,204 @@
+"""The menu: one thin task per operation. What is done is done in etl, ops and dashboard; here they meet."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+from fabric import task as fabric_task
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+
+from etl import cli
+from etl.contract import Manifest
+from etl.errors import ExitCode, KpiOpsError, SettingsError, SourceError
+from ops.settings import Settings, load
+
+DEMO_DIRECTORY = Path(".demo")
+SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
+
+
+def task(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
+    """A Fabric task whose result is the exit status, and whose KpiOpsError is one message and status 3."""
+
+    def decorate(body: Callable[..., int | None]) -> Any:
+        @wraps(body)
+        def run(*arguments: Any, **flags: Any) -> None:
+            try:
+                status = body(*arguments, **flags)
+            except KpiOpsError as error:
+                raise Exit(f"error: {error}", code=ExitCode.COULD_NOT) from error
+            except KeyboardInterrupt as error:
+                raise Exit("interrupted; what was there before is untouched", code=cli.INTERRUPTED) from error
+            if status:
+                raise Exit(code=status)
+
+        return fabric_task(**options)(run)
+
+    return decorate
+
+
+def now() -> datetime:
+    """The clock, read here and passed on."""
+    return datetime.now(UTC)  # noqa: TID251 - the door
+
+
+@task(
+    iterable=["source"],
+    help={
+        "source": f"{SOURCE_HELP}; without one a sample shop is made up",
+        "once": "stop after the report; exit status 0 only if every stage was right",
+        "port": "where the dashboard listens on 127.0.0.1; 0: any free port (default: [dashboard] port)",
+    },
+)
+def demo(_c: object, source: Sequence[str] = (), once: bool = False, port: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Show the whole story on this machine, no AWS needed."""
+    from ops.demo import STAGES, Shop, Surroundings
+    from ops.demo import demo as tell
+    from ops.stages import Story
+
+    settings = load()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing that was started stays behind
+    shop = Shop([Path(path) for path in source], _make_sample, partial(_make_snapshot, settings))
+    asked = _port(port) if port else settings.dashboard.port
+    world = Surroundings(DEMO_DIRECTORY, asked, now, os.environ, time.sleep)  # noqa: TID251 - the door
+    story = Story(sys.stderr, time.monotonic, STAGES)
+    try:
+        tell(shop, settings, world, story, while_it_serves=partial(_until_ctrl_c, story, once=once))
+    except KpiOpsError:
+        print(story.table())
+        raise
+    return ExitCode.GOOD if story.good else ExitCode.CHECK_FAILED
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"--port {text} is no port", expected="a number from 0 to 65535", to_do="like --port 8502")
+    return int(text)
+
+
+def _make_sample(path: Path) -> str:
+    from etl.sample import write
+
+    through = now().date() - timedelta(days=1)
+    return f"{path}: {write(path, through):,} lines of a made-up shop, through {through}"
+
+
+def _make_snapshot(settings: Settings, sources: Sequence[Path], out: Path) -> tuple[Manifest, str]:
+    from etl.store import DirectoryStore
+    from etl.summary import headline
+
+    with Path(os.devnull).open("w") as nowhere:  # the stage's own line says it
+        manifest = cli.make_snapshot(sources, out, settings.etl, now=now(), stream=nowhere)
+    told = f"kept {manifest.rows_kept:,} of {manifest.rows_in:,} lines; {headline(manifest, DirectoryStore(out))}"
+    return manifest, told
+
+
+def _until_ctrl_c(story: Any, running: Any, *, once: bool) -> None:
+    print(story.table(), flush=True)
+    if once:
+        return
+    print(f"\nThe dashboard is at {running.url}\nCtrl-C stops everything.", flush=True)
+    try:
+        running.wait()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+
+
+ETL_HELP = {
+    "source": f"{SOURCE_HELP} (default: [etl] source)",
+    "layout": "how the export names its columns (default: [etl] layout)",
+    "out": "the directory of the snapshot (default: [etl] out)",
+    "drop_duplicates": "count lines that are equal in every column once (default: [etl] drop_duplicates)",
+}
+
+
+@task(iterable=["source"], help=ETL_HELP)
+def etl(
+    _c: object,
+    source: Sequence[str] = (),
+    layout: str | None = None,
+    out: str | None = None,
+    drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+) -> None:
+    """Compute the KPI snapshot from sales files."""
+    settings = load()
+    wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
+    cli.make_snapshot(_sources(settings, source), Path(out or settings.etl.out), wanted, now=now(), stream=sys.stderr)
+
+
+@task(
+    iterable=["source"],
+    help=ETL_HELP | {"plan": "print what would be uploaded and change nothing; exit status 2 when anything would be"},
+)
+def etl_sync(
+    _c: object,
+    source: Sequence[str] = (),
+    layout: str | None = None,
+    out: str | None = None,
+    drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    plan: bool = False,  # noqa: FBT001, FBT002 - as above
+) -> int:
+    """Compute the snapshot and publish it to S3."""
+    from ops.sync import planned, sync
+
+    settings = load()
+    wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
+    make = partial(cli.make_snapshot, _sources(settings, source), choices=wanted, now=now(), stream=sys.stderr)
+    if plan:
+        changes = planned(make, settings.s3)
+        print("\n".join(changes.lines))
+        return ExitCode.CHANGES_PENDING if changes.pending else ExitCode.GOOD
+    print(sync(make, Path(out or settings.etl.out), settings.s3))
+    return ExitCode.GOOD
+
+
+def _sources(settings: Settings, named: Sequence[str]) -> list[Path]:
+    found = [Path(path) for path in named] or list(settings.etl.source)
+    if not found:
+        raise SourceError(
+            "no sales file is named",
+            expected="at least one --source, or source in [etl] of settings.toml",
+            to_do="write it like --source online_retail.csv.gz; to see it all on made-up sales: make demo",
+        )
+    return found
+
+
+def _wanted(settings: Settings, layout: str | None, *, drop_duplicates: bool) -> Any:
+    changed = {
+        "layout": layout or settings.etl.layout,
+        "drop_duplicates": drop_duplicates or settings.etl.drop_duplicates,
+    }
+    return settings.etl.model_copy(update=changed)
+
+
+@task()
+def uptime_check(_c: object) -> int:
+    """Look at every target, record it, rewrite the report."""
+    from ops.uptime.__main__ import main
+
+    return main(["check"])
+
+
+@task(
+    help={
+        "samples": "the directory of YYYY-MM.jsonl (default: [uptime] directory)",
+        "at": "the moment to report on, like 2026-11-22T12:00:00Z (default: now)",
+        "json": "print the numbers as one JSON document",
+    }
+)
+def uptime_report(_c: object, samples: str | None = None, at: str | None = None, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Print the report on recorded samples; writes nothing."""
+    from ops.uptime.__main__ import main
+
+    uptime = load().uptime
+    flags = ["--samples", samples or str(uptime.directory), "--now", at or now().isoformat()]
+    return main(["report", *flags, "--cadence", f"{uptime.cadence.total_seconds():.0f}s", *(["--json"] * json)])
+
+
+ns = Collection(demo, etl, etl_sync, uptime_check, uptime_report)
