@@ -102,7 +102,7 @@ def _without_data(settings: Settings, holder: LastGood, problem: Problem | None)
     elif isinstance(problem.error, NothingPublished):
         st.info(
             f"**No numbers yet.** Nothing has been published to `{holder.where}`.\n\n"
-            "Publish the first snapshot with `fab etl-sync`; this page will show it within a minute.",
+            "Publish the first snapshot with `fab etl-sync`; this page will show it by itself.",
             icon=":material/upload:",
         )
     else:

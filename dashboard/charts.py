@@ -1,5 +1,6 @@
 """Frames -> Plotly figures. One colour for one thing on every page; text, grid and background are the theme's."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -153,8 +154,10 @@ def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour:
             textposition="auto",
             insidetextfont={"color": "#ffffff"},
             constraintext="none",
-            customdata=np.column_stack([names, labels]) if names else None,
-            hovertemplate="%{customdata[0]}<br><b>%{customdata[1]}</b><extra>%{y}</extra>",
+            customdata=np.column_stack(
+                [[_plain(name) for name in names], labels, [_plain(sku) for sku in products["sku"]]]
+            ),
+            hovertemplate="%{customdata[0]}<br><b>%{customdata[1]}</b><extra>%{customdata[2]}</extra>",
         )
     )
     figure.update_yaxes(
@@ -162,7 +165,7 @@ def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour:
         autorange="reversed",
         tickmode="array",
         tickvals=products["sku"],
-        ticktext=[_shortened(name) for name in names],
+        ticktext=[_plain(_shortened(name)) for name in names],
         showgrid=False,
         ticklabelstandoff=4,
         **_NO_ZOOM,
@@ -172,6 +175,11 @@ def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour:
 
 def _product(sku: str, description: Any) -> str:
     return sku if pd.isna(description) else str(description).strip().capitalize()
+
+
+def _plain(words: str) -> str:
+    """Plotly reads tags in texts; the shop's words are to be shown, not obeyed."""
+    return html.escape(words, quote=False)
 
 
 def _shortened(name: str) -> str:

@@ -108,6 +108,18 @@ def test_leaders_are_labelled_with_their_numbers_and_shortened_names(products: p
     assert (list(units.x), list(units.text), units.marker.color) == ([10_000], ["10,000"], charts.UNITS)
 
 
+def test_tags_in_the_names_of_products_are_shown_not_obeyed(products: pd.DataFrame):
+    named = products.assign(description="<a href='x'>Mug</a> & co", sku=["<b>1", "2", "3"])
+    figure = charts.leaders(product_views.leaders(named, "units", 1), "units", "GBP")
+    assert list(figure.layout.yaxis.ticktext) == ["&lt;a href='x'&gt;mug&lt;/a&gt; &amp; co"]
+    assert figure.data[0].customdata[0][2] == "&lt;b&gt;1"
+
+
+def test_a_ranking_of_nothing_is_an_empty_chart(products: pd.DataFrame):
+    nothing = product_views.most_returned(products.assign(returns=0), 5)
+    assert len(charts.most_returned(nothing, "GBP").data[0].y) == 0
+
+
 def test_returns_say_which_share_of_the_products_sales_came_back(products: pd.DataFrame):
     bars = charts.most_returned(product_views.most_returned(products, 5), "GBP").data[0]
     assert list(bars.text) == ["£1.50 (100.0 %)", "£0.50 (6.2 %)", "£0.20 (n/a)"]
