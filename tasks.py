@@ -56,15 +56,16 @@ def now() -> datetime:
         "port": "where the dashboard listens on 127.0.0.1; 0: any free port (default: [dashboard] port)",
     },
 )
-def demo(_c: object, source: Sequence[str] = (), once: bool = False, port: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+def demo(_c: object, source: Sequence[str] | None = None, once: bool = False, port: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
     """Show the whole story on this machine, no AWS needed."""
     from ops.demo import STAGES, Shop, Surroundings
     from ops.demo import demo as tell
     from ops.stages import Story
 
     settings = load()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing that was started stays behind
-    shop = Shop([Path(path) for path in source], _make_sample, partial(_make_snapshot, settings))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # all as Ctrl-C: what was started is stopped again
+        signal.signal(number, signal.default_int_handler)
+    shop = Shop([Path(path) for path in source or ()], _make_sample, partial(_make_snapshot, settings))
     asked = _port(port) if port else settings.dashboard.port
     world = Surroundings(DEMO_DIRECTORY, asked, now, os.environ, time.sleep)  # noqa: TID251 - the door
     story = Story(sys.stderr, time.monotonic, STAGES)
@@ -121,7 +122,7 @@ ETL_HELP = {
 @task(iterable=["source"], help=ETL_HELP)
 def etl(
     _c: object,
-    source: Sequence[str] = (),
+    source: Sequence[str] | None = None,
     layout: str | None = None,
     out: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
@@ -138,7 +139,7 @@ def etl(
 )
 def etl_sync(
     _c: object,
-    source: Sequence[str] = (),
+    source: Sequence[str] | None = None,
     layout: str | None = None,
     out: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
@@ -158,8 +159,8 @@ def etl_sync(
     return ExitCode.GOOD
 
 
-def _sources(settings: Settings, named: Sequence[str]) -> list[Path]:
-    found = [Path(path) for path in named] or list(settings.etl.source)
+def _sources(settings: Settings, named: Sequence[str] | None) -> list[Path]:
+    found = [Path(path) for path in named or ()] or list(settings.etl.source)
     if not found:
         raise SourceError(
             "no sales file is named",

@@ -80,8 +80,8 @@ def _head(title: str, holder: LastGood, run_id: str, limits: FreshnessSettings) 
         st.rerun()
     told = status(snapshot.manifest, state.problem, _utc_now(), limits)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(told.badge, color=told.tone, icon=":material/event_available:", help=_provenance(snapshot))
-        st.caption(f"{title} \N{MIDDLE DOT} {told.detail}", width="content")
+        st.badge(told.badge, color=told.tone, icon=":material/event_available:")
+        st.caption(f"{title} \N{MIDDLE DOT} {told.detail}", width="content", help=_provenance(snapshot))
     if told.warning:
         st.warning(told.warning, icon=":material/history:")
 

@@ -1,7 +1,7 @@
 """The numbers of a period, computed from daily_kpis. Money is in mills; frames are never changed."""
 
 import calendar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
@@ -44,13 +44,19 @@ class Totals:
     returns_mills: int
     net_sales_mills: int
     orders: int
-    new_customers: int
+    customer_days: int  # customers are counted once a day
+    days: int
     cancellations: int
 
     @property
     def average_order_mills(self) -> float | None:
         """Gross sales for each order."""
         return ratio(self.gross_sales_mills, self.orders)
+
+    @property
+    def customers_a_day(self) -> float | None:
+        """Known customers on the average day, quiet days included."""
+        return ratio(self.customer_days, self.days)
 
     @property
     def return_rate(self) -> float | None:
@@ -68,6 +74,7 @@ class Kpi:
     """One card. `value`: mills, a number, or a share of 1.
 
     `change`: current / previous - 1, for a rate the difference; None where there is nothing sound to compare with.
+    `change_of`: what the change is of, where that is not the value itself.
     `series`: the values of the period's buckets, those without a meaning left out.
     """
 
@@ -78,6 +85,7 @@ class Kpi:
     series: tuple[float, ...]
     rise_is_good: bool
     meaning: str
+    change_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,12 @@ _KPIS: Final = (
     _Definition("Orders", "count", "orders", "orders", "Invoices with at least one product sold."),
     _Definition("Average order", "money", "average_order_mills", "average_order", "Gross sales divided by orders."),
     _Definition(
-        "New customers",
+        "Customers a day",
         "count",
-        "new_customers",
-        "new_customers",
-        "Customers whose first order in the data falls into this range.",
+        "customers_a_day",
+        "customers_a_day",
+        "Known customers with an order, on the average day. How many different ones that were is known only of a range "
+        "that runs to the last day of the data.",
     ),
     _Definition(
         "Return rate",
@@ -134,16 +143,31 @@ def totals(daily: pd.DataFrame, period: Period) -> Totals:
         returns_mills=int(rows["returns"].sum()),
         net_sales_mills=int(rows["net_sales"].sum()),
         orders=int(rows["orders"].sum()),
-        new_customers=int(rows["new_customers"].sum()),
+        customer_days=int((rows["new_customers"] + rows["returning_customers"]).sum()),
+        days=len(rows),
         cancellations=int(rows["cancellations"].sum()),
     )
 
 
-def kpis(daily: pd.DataFrame, period: Period, before: Period | None) -> tuple[Kpi, ...]:
-    """The cards of a period, compared with another one if there is one."""
+def kpis(
+    daily: pd.DataFrame, period: Period, before: Period | None, different_customers: int | None = None
+) -> tuple[Kpi, ...]:
+    """The cards of a period, compared with another one if there is one.
+
+    `different_customers`: how many persons ordered in the period, where that is known; it then stands on the card of
+    the customers, whose change stays that of the average day: of an earlier period the persons are never known.
+    """
     now, then = totals(daily, period), totals(daily, before) if before else None
     points = series(daily, period)
-    return tuple(_kpi(definition, now, then, points) for definition in _KPIS)
+    found = (_kpi(definition, now, then, points) for definition in _KPIS)
+    if different_customers is None:
+        return tuple(found)
+    return tuple(_as_persons(kpi, different_customers) if kpi.name == "Customers a day" else kpi for kpi in found)
+
+
+def _as_persons(kpi: Kpi, customers: int) -> Kpi:
+    meaning = "Different known customers with an order. The change and the line are those of customers a day."
+    return replace(kpi, name="Customers", value=customers, change_of="a day", meaning=meaning)
 
 
 def _kpi(definition: _Definition, now: Totals, then: Totals | None, points: pd.DataFrame) -> Kpi:
@@ -171,8 +195,8 @@ def series(daily: pd.DataFrame, period: Period, like: Period | None = None) -> p
     """The period in buckets (days, weeks or months, by its length): the points of its charts.
 
     Columns: first, last (dates), days, partial (the bucket has fewer days than its kind), SUMMED as int64, and the
-    float64 rates average_order (mills), return_rate, cancellation_rate: NaN where the divisor is 0. Customers are
-    counted once a day: in a wider bucket new + returning is a sum of days, not of persons.
+    float64 rates average_order (mills), customers_a_day, return_rate, cancellation_rate: NaN where the divisor is 0.
+    Customers are counted once a day: in a wider bucket new + returning is a sum of days, not of persons.
     With `like`, a period of the same length, the buckets are cut where that one's are, so that the two can be laid
     over each other.
     """
@@ -226,6 +250,7 @@ def _with_rates(points: pd.DataFrame) -> pd.DataFrame:
     invoices = points["orders"] + points["cancellations"]
     return points.assign(
         average_order=divided(points["gross_sales"], points["orders"]),
+        customers_a_day=divided(points["new_customers"] + points["returning_customers"], points["days"]),
         return_rate=divided(points["returns"], points["gross_sales"]),
         cancellation_rate=divided(points["cancellations"], invoices),
     )

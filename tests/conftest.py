@@ -37,7 +37,9 @@ def real_sales():
     """UCI Online Retail, where the environment says that it lies; its golden figures lie beside it."""
     place = os.environ.get("KPI_OPS_ONLINE_RETAIL")
     if not place:
-        pytest.skip("KPI_OPS_ONLINE_RETAIL does not name online_retail.csv.gz (UCI data set 352; not in this repository)")
+        pytest.skip(
+            "KPI_OPS_ONLINE_RETAIL does not name online_retail.csv.gz (UCI data set 352; not in this repository)"
+        )
     return Path(place)
 
 

@@ -53,7 +53,7 @@ def read(path):
     lines["reason"] = np.select(
         [
             bad,
-            lines["invoice"].str.startswith("A").fillna(False).astype(bool),
+            lines["invoice"].str.startswith("A").fillna(value=False).astype(bool),
             lines["description"].isna() & (lines["unit_mills"] == 0),
             lines["unit_mills"] <= 0,
             lines["quantity"] == 0,
@@ -177,9 +177,16 @@ def cohorts(kept):
         for since, month in enumerate(pd.period_range(cohort, last_month, freq="M")):
             seen = int(active.get((cohort, month), 0))
             rows.append(
-                (cohort.to_timestamp(), since, sizes[cohort], seen, seen / sizes[cohort], int(net.get((cohort, month), 0)))
+                (
+                    cohort.to_timestamp(),
+                    since,
+                    sizes[cohort],
+                    seen,
+                    seen / sizes[cohort],
+                    int(net.get((cohort, month), 0)),
+                )
             )
-    return pd.DataFrame(rows, columns="cohort_month months_since customers active retention net_sales".split())
+    return pd.DataFrame(rows, columns=["cohort_month", "months_since", "customers", "active", "retention", "net_sales"])
 
 
 def sample_kpis(kept):
@@ -209,7 +216,7 @@ def main(source, out):
     for name, frame in artifacts(lines).items():
         parquet = io.BytesIO()
         frame.to_parquet(parquet, compression="zstd")
-        money = [c for c in ("gross_sales", "returns", "net_sales", "other_charges", "total_sales", "monetary", "amount")]
+        money = ["gross_sales", "returns", "net_sales", "other_charges", "total_sales", "monetary", "amount"]
         text = frame.assign(**{c: frame[c] / 1000 for c in money if c in frame}).to_csv(index=False).encode()
         for ending, data in {"parquet": parquet.getvalue(), "csv": text}.items():
             (Path(out) / f"{name}.{ending}").write_bytes(data)

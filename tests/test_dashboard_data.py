@@ -34,7 +34,7 @@ VALUES = {
     "float64": 0.5,
     "bool": True,
     "date": date(2011, 12, 9),
-    "timestamp": datetime(2011, 12, 9, 12, 50),  # noqa: DTZ001 - the shop's local time
+    "timestamp": datetime(2011, 12, 9, 12, 50),
 }
 
 

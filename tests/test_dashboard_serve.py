@@ -47,7 +47,7 @@ def command(store: Path, *options: str) -> list[str]:
 @contextmanager
 def server(store: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The process and its URL, as soon as it says that it serves."""
-    environment = {**os.environ, "KPI_RELEASE": "r42"}  # noqa: TID251 - a child needs its parent's
+    environment = {**os.environ, "KPI_RELEASE": "r42"}
     with (
         log.open("wb") as out,
         subprocess.Popen(command(store, *options), stdin=subprocess.PIPE, stderr=out, env=environment) as process,
@@ -153,7 +153,7 @@ def test_what_cannot_be_served_is_one_message_and_status_3(
         text=True,
         timeout=30,
         check=False,
-        env={**os.environ, **variables},  # noqa: TID251 - a child needs its parent's
+        env={**os.environ, **variables},
     )
     assert ended.returncode == 3
     assert said in ended.stderr

@@ -47,6 +47,7 @@ def test_kpis_are_ratios_of_sums_not_averages_of_daily_ratios():
         net_sales=[1_000, 8_500, 19_000, 0],
         orders=[1, 3, 8, 0],
         new_customers=[1, 1, 0, 0],
+        returning_customers=[0, 1, 6, 0],
         cancellations=[1, 0, 2, 0],
     )
     found = kpis_by_name(frame, days("2024-03-03", "2024-03-04"), days("2024-03-01", "2024-03-02"))
@@ -54,12 +55,21 @@ def test_kpis_are_ratios_of_sums_not_averages_of_daily_ratios():
         "Net sales": (19_000, 1.0),
         "Orders": (8, 1.0),
         "Average order": (2_500, 0.0),
-        "New customers": (0, -1.0),
+        "Customers a day": (3.0, 1.0),
         "Return rate": (0.05, 0.0),
         "Cancellation rate": (0.2, 0.0),
     }
     assert found["Average order"].series == (2_500.0,)
     assert [name for name, kpi in found.items() if not kpi.rise_is_good] == ["Return rate", "Cancellation rate"]
+
+
+def test_where_the_persons_are_known_their_number_stands_on_the_card_and_the_change_is_that_of_a_day():
+    frame = daily(
+        date(2024, 3, 1), 4, orders=[1, 1, 1, 1], new_customers=[1, 1, 1, 0], returning_customers=[0, 0, 1, 1]
+    )
+    found = views.kpis(frame, days("2024-03-03", "2024-03-04"), days("2024-03-01", "2024-03-02"), different_customers=2)
+    card = {kpi.name: kpi for kpi in found}["Customers"]
+    assert (card.value, card.change, card.change_of, card.series) == (2, 0.5, "a day", (2.0, 1.0))
 
 
 def test_without_a_comparison_nothing_has_changed_by_anything():

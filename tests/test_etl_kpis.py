@@ -147,7 +147,9 @@ def test_a_product_is_called_what_most_of_its_sales_call_it_then_by_the_alphabet
 
 
 def test_customers_score_by_competition_rank_so_that_ties_share(computed):
-    lines = [line(str(n), customer=str(n), price=price, at=f"2026-03-{n:02}") for n, price in enumerate("11235", start=1)]
+    lines = [
+        line(str(n), customer=str(n), price=price, at=f"2026-03-{n:02}") for n, price in enumerate("11235", start=1)
+    ]
     customers = computed(*lines)["rfm"]
     assert [c["m_score"] for c in customers] == [1, 1, 3, 4, 5]
     assert [c["recency_days"] for c in customers] == [5, 4, 3, 2, 1]
@@ -158,7 +160,9 @@ def test_customers_score_by_competition_rank_so_that_ties_share(computed):
 
 
 def test_a_customer_who_only_returned_is_in_no_table(computed):
-    artifacts = computed(line("1", customer="7"), line("C2", quantity=-1, customer="8"), line("3", "POST", customer="9"))
+    artifacts = computed(
+        line("1", customer="7"), line("C2", quantity=-1, customer="8"), line("3", "POST", customer="9")
+    )
     assert [row["customer_id"] for row in artifacts["rfm"]] == ["7"]
     assert artifacts["cohorts"][0]["customers"] == 1
 
@@ -171,7 +175,9 @@ def test_cohorts_run_to_the_last_month_of_the_data_with_zeros_where_nobody_came(
         line("C4", customer="8", quantity=-1, at="2026-02-03"),
         line("5", customer="9", at="2026-02-28"),
     )["cohorts"]
-    told = [(r["cohort_month"].isoformat(), r["months_since"], r["active"], r["retention"], r["net_sales"]) for r in rows]
+    told = [
+        (r["cohort_month"].isoformat(), r["months_since"], r["active"], r["retention"], r["net_sales"]) for r in rows
+    ]
     assert told == [
         ("2025-12-01", 0, 2, 1.0, 20_000),
         ("2025-12-01", 1, 0, 0.0, 0),

@@ -97,7 +97,7 @@ def real_figures(real_snapshot):
         "new_customers_total": int(days["new_customers"].sum()),
         "first_day_kpis": {name: int(first[name]) for name in ("gross_sales", "orders", "customers", "new_customers")},
         "products": len(products),
-        "top5": products.head(5)[["sku", "gross_sales", "units", "orders"]].values.tolist(),
+        "top5": products.head(5)[["sku", "gross_sales", "units", "orders"]].to_numpy().tolist(),
         "abc": products["abc_class"].value_counts().sort_index().to_dict(),
         "rfm": {
             "customers": len(customers),

@@ -302,9 +302,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_cannot_be_used_gets_one_message_and_the_previous_snapshot_stays(
-    name, shop, snapshot_of, tmp_path
-):
+def test_a_file_that_cannot_be_used_gets_one_message_and_the_previous_snapshot_stays(name, shop, snapshot_of, tmp_path):
     out = tmp_path / "out"
     snapshot_of([shop(GOOD.split(","))], out)
     before = contents(out)

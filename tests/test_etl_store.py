@@ -101,7 +101,9 @@ def test_a_writer_that_fails_leaves_the_previous_snapshot_and_nothing_else(other
 
 def test_only_the_current_and_the_previous_run_are_kept(other, snapshot_of, shop, now):
     for hour in (7, 8, 9):
-        last = snapshot_of([shop(("1", "A", "T", hour, "2026-03-02", "10", "7", "UK"))], other.path, now=now.replace(hour=hour))
+        last = snapshot_of(
+            [shop(("1", "A", "T", hour, "2026-03-02", "10", "7", "UK"))], other.path, now=now.replace(hour=hour)
+        )
     runs = sorted(path.name for path in (other.path / ".runs").iterdir() if path.is_dir())
     assert len(runs) == 2
     assert runs[-1] == last.run_id
@@ -109,7 +111,7 @@ def test_only_the_current_and_the_previous_run_are_kept(other, snapshot_of, shop
 
 def test_a_target_that_cannot_be_written_to_is_one_clear_error(tmp_path, snapshot_of, shop):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot write to .*file/out") as caught:
+    with pytest.raises(StoreError, match=r"cannot write to .*file/out") as caught:
         snapshot_of([shop(("1", "A", "T", 1, "2026-03-02", "10", "7", "UK"))], tmp_path / "file" / "out")
     assert "--out" in caught.value.to_do
 

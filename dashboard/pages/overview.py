@@ -47,7 +47,8 @@ def render(snapshot: Snapshot) -> None:
         st.info(f"There are no days of data in this range. The data runs from {text.span(data.first, data.last)}.")
         return
     st.caption(_explained(selection))
-    kpis = views.kpis(snapshot.daily, selection.period, selection.before)
+    different = customers_in(snapshot.rfm, selection.period, data)
+    kpis = views.kpis(snapshot.daily, selection.period, selection.before, different)
     kpi_row(kpis, snapshot.manifest.currency, compared=selection.comparison != "off")
     _charts(snapshot, selection)
 
@@ -113,7 +114,7 @@ def _charts(snapshot: Snapshot, selection: Selection) -> None:
             f"New and returning customers, {words}",
             figures["customers"],
             key="customers",
-            note=f"Each customer counts once for every day with an order.{_different(snapshot, selection.period)}",
+            note="Each customer counts once for every day with an order.",
             file=file,
         )
         chart_card(
@@ -130,12 +131,6 @@ def _charts(snapshot: Snapshot, selection: Selection) -> None:
             note="Net sales of the average Monday, Tuesday, and so on.",
             file=partial(_weekday_csv, snapshot, selection.period),
         )
-
-
-def _different(snapshot: Snapshot, period: Period) -> str:
-    data = Period(snapshot.manifest.data_from, snapshot.manifest.data_through)
-    number = customers_in(snapshot.rfm, period, data)
-    return "" if number is None else f" In all {text.count(number)} different ones ordered."
 
 
 def _part_note(period: Period) -> str:

@@ -1,0 +1,42 @@
+# The doors for a newcomer. Needs Python 3.11 to 3.13 with venv, make and git; .venv is made on first use.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## make .venv from the lock
+
+demo: $(READY) ## the whole story on this machine, with a page to open; Ctrl-C stops it
+	@$(RUN)/fab demo
+
+test: $(READY) ## everything this machine can run; what is left out is said and why
+	@$(RUN)/python -m pytest
+
+check: $(READY) ## lint, types, and who may import whom
+	@$(RUN)/ruff check
+	@$(RUN)/ruff format --check
+	@$(RUN)/mypy
+	@$(RUN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(READY) ## measured side by side, as printed in docs/performance.md
+	@$(RUN)/python -m tests.bench $(BENCH)
+
+lock: ## compile requirements/*.txt anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/host.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra operator --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what make and the demo made
+	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'
+	@echo "making $(VENV) from requirements/dev.txt (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
