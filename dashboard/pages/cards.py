@@ -28,7 +28,7 @@ def _kpi_card(kpi: Kpi, currency: str, *, compared: bool) -> None:
         delta=delta_text(kpi) if compared else None,
         delta_color="off" if flat else "normal" if kpi.rise_is_good else "inverse",
         delta_arrow="off" if flat else "auto",
-        delta_description=kpi.change_of or None,
+        delta_description=kpi.change_of if compared and kpi.change_of else None,
         help=f"{kpi.meaning} Exactly: {exact_text(kpi, currency)}.",
         chart_data=kpi.series if len(kpi.series) > 1 else None,
         chart_type="area",
