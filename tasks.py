@@ -1,7 +1,6 @@
 """The menu: one thin task per operation. What is done is done in etl, ops and dashboard; here they meet."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
     def decorate(body: Callable[..., int | None]) -> Any:
         @wraps(body)
         def run(*arguments: Any, **flags: Any) -> None:
+            cli.stop_like_ctrl_c()
             try:
                 status = body(*arguments, **flags)
             except KpiOpsError as error:
@@ -63,8 +63,6 @@ def demo(_c: object, source: Sequence[str] | None = None, once: bool = False, po
     from ops.stages import Story
 
     settings = load()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # all as Ctrl-C: what was started is stopped again
-        signal.signal(number, signal.default_int_handler)
     shop = Shop([Path(path) for path in source or ()], _make_sample, partial(_make_snapshot, settings))
     asked = _port(port) if port else settings.dashboard.port
     world = Surroundings(DEMO_DIRECTORY, asked, now, os.environ, time.sleep)  # noqa: TID251 - the door
@@ -135,7 +133,11 @@ def etl(
 
 @task(
     iterable=["source"],
-    help=ETL_HELP | {"plan": "print what would be uploaded and change nothing; exit status 2 when anything would be"},
+    help=ETL_HELP
+    | {
+        "plan": "print what would be uploaded and change nothing; exit status 2 when anything would be",
+        "force": "upload every file, also what is published unchanged: mends a bucket that lost some",
+    },
 )
 def etl_sync(
     _c: object,
@@ -144,18 +146,20 @@ def etl_sync(
     out: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
     plan: bool = False,  # noqa: FBT001, FBT002 - as above
+    force: bool = False,  # noqa: FBT001, FBT002 - as above
 ) -> int:
     """Compute the snapshot and publish it to S3."""
     from ops.sync import planned, sync
 
     settings = load()
     wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
-    make = partial(cli.make_snapshot, _sources(settings, source), choices=wanted, now=now(), stream=sys.stderr)
+    make = partial(cli.make_snapshot, _sources(settings, source), choices=wanted, now=now())
     if plan:
-        changes = planned(make, settings.s3)
+        with Path(os.devnull).open("w") as nowhere:  # what it would say was written is thrown away again
+            changes = planned(partial(make, stream=nowhere), settings.s3)
         print("\n".join(changes.lines))
         return ExitCode.CHANGES_PENDING if changes.pending else ExitCode.GOOD
-    print(sync(make, Path(out or settings.etl.out), settings.s3))
+    print(sync(partial(make, stream=sys.stderr), Path(out or settings.etl.out), settings.s3, force=force))
     return ExitCode.GOOD
 
 

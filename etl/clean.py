@@ -6,8 +6,8 @@ import ibis.expr.types as ir
 from etl.contract import REASONS
 from etl.layouts import Layout
 
-# A line above this many mills (nine thousand billion units) is a typing error, and sums of such would not fit int64.
-MAX_LINE_MILLS = 9_000_000_000_000_000
+# A line above this many mills (ten billion units) is a typing error. Nine hundred thousand such fit into int64.
+MAX_LINE_MILLS = 10_000_000_000_000
 
 LINE_KEY = ("invoice", "sku", "description", "quantity", "at", "unit_mills", "customer_id", "country", "seen")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -58,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def stop_like_ctrl_c() -> None:
+    """Whoever asks us to stop, what was begun is taken back as for Ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
 def _currency(text: str) -> str:
     if not re.fullmatch("[A-Z]{3}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no currency; three capital letters are expected, like EUR")
@@ -67,6 +74,7 @@ def _currency(text: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run the ETL and write the snapshot; returns the exit code."""
     given = parser().parse_args(arguments)
+    stop_like_ctrl_c()
     now = datetime.now(UTC)  # noqa: TID251 - a door: the clock is read here and passed on
     try:
         make_snapshot(given.source, given.out, given, now=now, stream=sys.stderr)

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from etl.errors import ContractError
+from etl.errors import ContractError, NewerContract
 
 SCHEMA_VERSION = 1
 METADATA = "metadata.json"
@@ -300,7 +300,7 @@ def _contract_error(text: str | bytes, where: str, error: ValidationError) -> Co
     version = _schema_version(text)
     if version is not None and version != SCHEMA_VERSION:
         newer = version > SCHEMA_VERSION
-        return ContractError(
+        return (NewerContract if newer else ContractError)(
             f"{where} has schema_version {version}",
             expected=f"schema_version {SCHEMA_VERSION}, the one this release reads",
             to_do="deploy a newer release" if newer else "publish again with this release: `fab etl-sync`",

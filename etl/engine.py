@@ -1,5 +1,7 @@
 """The connection that runs the expressions: DuckDB, embedded."""
 
+import errno
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
@@ -26,12 +29,12 @@ class Engine:
 
     def keep(self, name: str, expr: ir.Table) -> ir.Table:
         """Run an expression once and keep its rows under a name for the expressions that follow."""
-        self.backend.con.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.query(expr)}')
+        self._execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {self.query(expr)}')
         return table(name, expr.schema())
 
     def append(self, name: str, expr: ir.Table) -> None:
         """Run an expression and add its rows to those kept under a name."""
-        self.backend.con.execute(f'INSERT INTO "{name}" BY NAME {self.query(expr)}')
+        self._execute(f'INSERT INTO "{name}" BY NAME {self.query(expr)}')
 
     def query(self, expr: ir.Table) -> str:
         """The expression in SQL, its columns of the type that Ibis takes them for.
@@ -52,12 +55,28 @@ class Engine:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a statement that no expression can say."""
-        found: list[tuple[Any, ...]] = self.backend.con.execute(sql).fetchall()
+        found: list[tuple[Any, ...]] = self._execute(sql).fetchall()
         return found
 
     def copy(self, query: str, path: Path, options: str) -> None:
         """Write the rows of a query to a file, in their order."""
-        self.backend.con.execute(f"COPY ({query}) TO '{_quoted(path)}' ({options})")
+        self._execute(f"COPY ({query}) TO '{_quoted(path)}' ({options})")
+
+    def _execute(self, sql: str) -> "duckdb.DuckDBPyConnection":
+        """Run a statement. Ctrl-C is a KeyboardInterrupt and a full disk an OSError here, as anywhere in Python."""
+        import duckdb
+
+        try:
+            done: duckdb.DuckDBPyConnection = self.backend.con.execute(sql)
+        except RuntimeError as error:
+            if "interrupted" in str(error):
+                raise KeyboardInterrupt from error
+            raise
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            if re.search("No space left|max_temp_directory_size", str(error)):
+                raise OSError(errno.ENOSPC, "no space left on its disk") from error
+            raise
+        return done
 
     def scan_csv(self, name: str, path: Path, columns: Sequence[str]) -> ir.Table:
         """The lines of a CSV file, every cell as text, read when first asked for.
@@ -65,8 +84,8 @@ class Engine:
         Lines that are not CSV, or have too few or too many cells, are passed over; `rejects_NAME` then has them.
         """
         names = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
-        self.backend.con.execute(
-            f"CREATE TEMP VIEW \"{name}\" AS FROM read_csv('{_quoted(path)}', columns = {{{names}}}, "
+        self._execute(
+            f"CREATE TEMP VIEW \"{name}\" AS FROM read_csv('{_pattern(path)}', columns = {{{names}}}, "
             "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
             "ignore_errors = true, store_rejects = true, "
             f"rejects_table = 'rejects_{name}', rejects_scan = 'scans_{name}')"
@@ -77,7 +96,7 @@ class Engine:
         """The rows of a Parquet file, read when asked for."""
         import pyarrow.parquet as pq
 
-        self.backend.con.execute(f"CREATE TEMP VIEW \"{name}\" AS FROM read_parquet('{_quoted(path)}')")
+        self._execute(f"CREATE TEMP VIEW \"{name}\" AS FROM read_parquet('{_pattern(path)}')")
         return table(name, ibis.Schema.from_pyarrow(pq.read_schema(path)))
 
     def close(self) -> None:
@@ -100,6 +119,11 @@ def _exact(name: str, kind: dt.DataType) -> str:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
+
+
+def _pattern(path: Path) -> str:
+    """A path for a reader, which takes names for patterns: the one file, whatever stands in its name."""
+    return re.sub(r"([*?\[])", r"[\1]", _quoted(path))
 
 
 def connect(spill: Path) -> Engine:

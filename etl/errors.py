@@ -4,6 +4,7 @@
     ├── SettingsError      a setting is unknown, missing or of the wrong kind
     ├── SourceError        the sales file cannot be used
     ├── ContractError      metadata.json or an artifact is not what the contract says
+    │   └── NewerContract      it was written by a newer release than this one
     ├── StoreError         a snapshot could not be written, published or read
     │   ├── NothingPublished   there is no metadata.json
     │   ├── StoreDenied        the store answered 403
@@ -49,6 +50,10 @@ class SourceError(KpiOpsError):
 
 class ContractError(KpiOpsError):
     """metadata.json or an artifact is not what the contract says."""
+
+
+class NewerContract(ContractError):
+    """It was written by a newer release, and must not be written over by this one."""
 
 
 class StoreError(KpiOpsError):

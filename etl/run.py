@@ -1,5 +1,6 @@
 """One run of the ETL: sales files in, the files and the manifest of a snapshot out."""
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,9 @@ def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, com
         source=contract.Source(
             layout=job.layout.name,
             files=tuple(
-                contract.SourceFile(name=text.path.name, sha256=text.sha256, rows=taken.rows_by_file.get(place, 0))
+                contract.SourceFile(
+                    name=_printable(text.path.name), sha256=text.sha256, rows=taken.rows_by_file.get(place, 0)
+                )
                 for place, text in enumerate(inputs)
             ),
             overlap_rows=sum(taken.rows_by_file.values()) - dropped - rows_in,
@@ -130,7 +133,7 @@ def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, com
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:
     """The paths in their order, each once: a file named twice would overlap with itself."""
-    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+    return list({os.path.realpath(path): path for path in reversed(paths)}.values())[::-1]
 
 
 def _expressions(kept: ir.Table, orders: ir.Table, first_day: date, last_day: date) -> dict[str, ir.Table]:
@@ -155,13 +158,18 @@ def _count_up(name: str, count: int) -> ir.Table:
     return ibis.range(0, count).unnest().name(name).as_table()
 
 
+def _printable(name: str) -> str:
+    """A file name as text: one that is not UTF-8 comes from the system with halves of characters."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _counts(machine: engine.Engine, lines: ir.Table, column: str) -> dict[Any, int]:
     return dict(machine.fetch(lines.group_by(column).agg(lines=lines.count())))
 
 
 def _quarantine(checked: ir.Table, inputs: Sequence[sources.SourceText]) -> ir.Table:
     """Quarantined lines with their reason, the file they came from and, where malformed, what stood there."""
-    names = ibis.cases(*((checked.file == place, text.path.name) for place, text in enumerate(inputs)))
+    names = ibis.cases(*((checked.file == place, _printable(text.path.name)) for place, text in enumerate(inputs)))
     held = checked.filter(checked.reason.notnull()).mutate(source_file=names).select(*QUARANTINE_COLUMNS)
     return held.order_by(["source_file", "reason", *clean.LINE_KEY])
 

@@ -14,6 +14,8 @@ from itertools import accumulate
 from pathlib import Path
 from random import Random
 
+from etl.errors import SourceError
+
 HEADER = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 DAYS = 730
 ORDERS_A_DAY = 53
@@ -129,15 +131,18 @@ def lines(through: date) -> Iterator[list[str]]:
 
 
 def write(path: Path, through: date) -> int:
-    """Write the sample shop as CSV; returns how many lines it has."""
-    count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for line in lines(through):
-            writer.writerow(line)
-            count += 1
-    return count
+    """Write the sample shop as CSV; returns how many lines it has. Raises SourceError where it cannot."""
+    made = list(lines(through))
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([HEADER, *made])
+    except OSError as error:
+        raise SourceError(
+            f"cannot write the sample shop to {path}: {error.strerror or error}",
+            expected="a file that this user may write, and room on its disk",
+            to_do="move away what is in its place, or run it where you may write",
+        ) from error
+    return len(made)
 
 
 def _products(random: Random) -> list[Product]:

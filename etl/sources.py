@@ -1,9 +1,11 @@
 """A shop's export -> canonical lines: reads CSV, CSV.gz, Parquet and XLSX files in a known layout."""
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import tempfile
 import zlib
@@ -34,6 +36,8 @@ WHOLE_NUMBER = r"^\s*[+-]?[0-9]{1,12}([.]0*)?\s*$"
 DECIMAL_NUMBER = r"^\s*[+-]?([0-9]{1,12}([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?\s*$"
 BLANK_AT_AN_END = r"^\s|\s$"
 LARGEST_NUMBER = 1e12  # beyond it a quantity or price is a typing error
+YEARS = (1900, 2199)  # outside of them a date is one, and the calendar of days would be endless
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,13 @@ def inspect(path: Path, work: Path) -> SourceText:
     """Look at a file: it is there, whole, and has a header. A gzip file is unpacked into `work`. Raises SourceError."""
     with _opening(path):
         if not path.is_file():
-            raise _unusable(path, "is a directory" if path.is_dir() else "is not there", "a file with sales")
+            raise _unusable(path, _instead_of_a_file(path), "a file with sales")
         if path.stat().st_size == 0:
             raise _unusable(path, "is empty", "a header line and at least one line of sales")
         kind = _kind(path)
-        plain = _unpacked(path, work) if path.name.lower().endswith(".gz") else path
+        plain = _unpacked(path, work) if path.name.lower().endswith(".gz") else _with_a_name_in_utf8(path, work)
+        if kind == "csv":
+            plain = _with_one_line_end(plain, work)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return SourceText(path, kind, digest, _header(path, kind, plain), plain)
@@ -113,6 +119,45 @@ def _unpacked(path: Path, work: Path) -> Path:
     with gzip.open(path, "rb") as packed, plain.open("wb") as out:
         shutil.copyfileobj(packed, out, BLOCK_BYTES)
     return plain
+
+
+def _with_a_name_in_utf8(path: Path, work: Path) -> Path:
+    """DuckDB takes no other name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        link = Path(tempfile.mkdtemp(dir=work)) / f"source{path.suffix}"
+        link.symlink_to(os.path.realpath(path))
+        return link
+    return path
+
+
+def _with_one_line_end(plain: Path, work: Path) -> Path:
+    """The same text, its lines ending in one way: DuckDB refuses what was joined from exports of two systems."""
+    breaks = dict.fromkeys((b"\r\n", b"\r", b"\n"), 0)
+    with plain.open("rb") as file:
+        last = b""
+        while block := file.read(BLOCK_BYTES):
+            joint = last + block  # a line end may stand across two blocks
+            for end in breaks:
+                breaks[end] += joint.count(end) - last.count(end)
+            last = block[-1:]
+    pairs, returns, feeds = breaks.values()
+    if pairs == returns and pairs in (0, feeds):
+        return plain
+    mended = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
+    with (
+        plain.open(encoding="utf-8", errors="surrogateescape", newline=None) as given,
+        mended.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as out,
+    ):
+        shutil.copyfileobj(given, out, BLOCK_BYTES)
+    return mended
+
+
+def _instead_of_a_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a directory"
+    return "is no ordinary file" if path.exists() else "is not there"
 
 
 def _header(path: Path, kind: str, plain: Path) -> tuple[str, ...]:
@@ -181,7 +226,7 @@ def _shown(text: str, most: int = 300) -> str:
 def _rows(engine: Engine, source: SourceText, position: int) -> ir.Table:
     """The file's rows, its columns renamed c0, c1, ...: a header may hold anything, even a name twice."""
     if source.kind == "parquet":
-        found = engine.scan_parquet(f"parquet_{position}", source.path)
+        found = engine.scan_parquet(f"parquet_{position}", source.plain)
         return found.select(**{_c(place): found[name] for place, name in enumerate(source.header)})
     if source.kind == "xlsx":
         return engine.adopt(f"sheet_{position}", _sheet(source))
@@ -281,21 +326,29 @@ def _canonical(rows: ir.Table, columns: Mapping[str, int], position: int) -> ir.
     return rows.select(
         **values,
         **more,
-        file=ibis.literal(position, "int8"),
+        file=ibis.literal(position, "int32"),
         seen=ibis.ifelse(ibis.or_(*(value.isnull() for value in needed)), as_it_stands, ibis.null("string")),
     )
 
 
 def _text(cell: ir.Column) -> ir.StringColumn:
-    text = cell.cast("string")
+    text = _written(cell)
     # Looking for blanks costs a quarter of trimming every cell.
     return ibis.ifelse(text.re_search(BLANK_AT_AN_END), text.strip(), text).nullif("")
 
 
 def _description(cell: ir.Column) -> ir.StringColumn:
     """As it stands in the file; null where there is nothing to read."""
-    text = cell.cast("string")
+    text = _written(cell)
     return ibis.ifelse(_text(cell).isnull(), ibis.null("string"), text)
+
+
+def _written(cell: ir.Column) -> ir.StringColumn:
+    """A cell as a CSV export would write it: a number that is whole without `.0`, one that is none not at all."""
+    if not cell.type().is_floating():
+        return cell.cast("string")
+    whole = _sane(cell) & (cell == cell.floor())
+    return ibis.cases((cell.isnan(), None), (whole, cell.cast("int64").cast("string")), else_=cell.cast("string"))
 
 
 def _identifier(cell: ir.Column) -> ir.StringColumn:
@@ -339,10 +392,12 @@ def _time(cell: ir.Column) -> ir.TimestampColumn:
     kind = cell.type()
     if kind.is_string():
         usual = (cell.like(USUAL_TIME), cell.try_cast("timestamp"))
-        return ibis.cases(usual, (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp")))
-    if kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
-        return cell.cast("timestamp")
-    return ibis.null("timestamp")
+        time = ibis.cases(usual, (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp")))
+    elif kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
+        time = cell.try_cast("timestamp")
+    else:
+        return ibis.null("timestamp")
+    return ibis.ifelse(time.year().between(*YEARS), time, None)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -358,9 +413,13 @@ def _opening(path: Path) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _unusable(path, f"is cut off or damaged ({error})", "a whole gzip file") from error
-    except (duckdb.IOException, duckdb.InvalidInputException, CalamineError) as error:
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise  # a statement of ours that is wrong
+    except (duckdb.Error, CalamineError) as error:
         raise _unusable(path, f"cannot be read: {str(error).splitlines()[0]}", "a whole file of that kind") from error
     except OSError as error:
+        if error.errno in DISK_IS_FULL:
+            raise  # not this file's fault: it is where we write that is full
         raise _unusable(path, f"cannot be read: {error.strerror or error}", "a file that this user may read") from error
 
 

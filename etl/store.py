@@ -8,8 +8,8 @@ import base64
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from etl.contract import ARTIFACTS, FORMATS, METADATA, Artifact, ArtifactFile, Format, Manifest
+from etl.contract import ARTIFACTS, FORMATS, MAX_METADATA_BYTES, METADATA, Artifact, ArtifactFile, Format, Manifest
 from etl.errors import (
+    ContractError,
     DamagedArtifact,
     KpiOpsError,
     LostRace,
+    NewerContract,
     NothingPublished,
     SettingsError,
     StoreDenied,
@@ -61,6 +63,17 @@ class SnapshotReader(Protocol):
     def read(self, file: ArtifactFile) -> bytes:
         """The bytes of one artifact file, checked against the manifest's SHA-256."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is published when a run sets out to replace it: nothing at all (no etag), or something.
+
+    `manifest` is None too where what is there is damaged or of an older contract: it is then replaced as a whole.
+    """
+
+    manifest: Manifest | None = None
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ def _verified(data: bytes, file: ArtifactFile, where: str) -> bytes:
         raise DamagedArtifact(
             f"{where} has {len(data):,} bytes with SHA-256 {sha256(data)[:12]}...",
             expected=f"{file.bytes:,} bytes with SHA-256 {file.sha256[:12]}..., as the manifest says",
-            to_do="write or publish the snapshot again: `fab etl` or `fab etl-sync`",
+            to_do="write the snapshot again with `fab etl`, or upload all of it with `fab etl-sync --force`",
         )
     return data
 
@@ -172,7 +185,8 @@ class DirectoryStore:
         with _writing(self.path):
             runs = self.path / RUNS
             runs.mkdir(parents=True, exist_ok=True)
-            directory = Path(tempfile.mkdtemp(prefix=STAGING, dir=runs))
+            directory = runs / f"{STAGING}{os.getpid()}-{secrets.token_hex(4)}"
+            directory.mkdir()  # readable for whom the umask allows: the dashboard may be another user
             lock = os.open(directory, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
@@ -194,12 +208,30 @@ class DirectoryStore:
             previous = _run_of(self.path / METADATA)
             _to_disk(directory)
             if previous != manifest.run_id:  # else: the same files in the same second
+                shutil.rmtree(run, ignore_errors=True)
                 directory.rename(run)
-            _replace(self.path / METADATA, placed.to_json().encode())
-            for file in run.iterdir():
-                _link(file, self.path / file.name)
+            try:
+                _replace(self.path / METADATA, placed.to_json().encode())
+            except BaseException:
+                if previous != manifest.run_id:
+                    shutil.rmtree(run, ignore_errors=True)
+                raise
+            # From here on the new snapshot is the current one.
             _prune(runs, keep={manifest.run_id, previous})
+            self._name_plainly(run)
         return placed
+
+    def _name_plainly(self, run: Path) -> None:
+        """Put the files of a run under their plain names, for people. Raises StoreError where a name is taken."""
+        for file in run.iterdir():
+            try:
+                _link(file, self.path / file.name)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path / file.name} cannot be replaced: {error.strerror or error}",
+                    expected="a file, or nothing, of that name",
+                    to_do=f"move it away; the new snapshot is the current one all the same, its files are in {run}",
+                ) from error
 
 
 def _with_keys(manifest: Manifest, prefix: str, version_ids: Mapping[str, str | None] | None = None) -> Manifest:
@@ -251,10 +283,13 @@ def _link(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _run_of(metadata: Path) -> str | None:
@@ -306,20 +341,28 @@ def _cannot_read(place: Path, error: OSError) -> StoreError:
 
 
 def s3_client(*, connect_timeout_s: float = 5, read_timeout_s: float = 20) -> "S3Client":
-    """An S3 client with bounded waits; endpoint, region and credentials come from where boto3 always takes them."""
+    """An S3 client with bounded waits; endpoint, region and credentials come from where boto3 always takes them.
+
+    Raises StoreError where what it finds there cannot be used.
+    """
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     config = Config(
         connect_timeout=connect_timeout_s,
         read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": 3},
     )
-    return boto3.Session().client("s3", region_name=_region(boto3.Session().region_name), config=config)
-
-
-def _region(configured: str | None) -> str:
-    return configured or "us-east-1"
+    try:
+        session = boto3.Session()
+        return session.client("s3", region_name=session.region_name or "us-east-1", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise StoreError(
+            f"AWS cannot be asked with what is configured: {error}",
+            expected="a profile, region, endpoint and credentials that boto3 can use",
+            to_do="mend AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and the like, or ~/.aws",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,51 +380,67 @@ class S3Store:
 
     def current(self, known_etag: str | None = None) -> Current | None:
         """See SnapshotReader. Raises NothingPublished, StoreDenied, StoreUnreachable or ContractError."""
-        key = self.prefix + METADATA
-        condition: dict[str, Any] = {"IfNoneMatch": known_etag} if known_etag else {}
         try:
-            with self._speaking(f"reading s3://{self.bucket}/{key}"):
-                answer = self.client.get_object(Bucket=self.bucket, Key=key, **condition)
-                text = answer["Body"].read()
+            text, etag = self._manifest(known_etag)
         except _NotModified:
             return None
+        return Current(Manifest.from_json(text, where=self.where + METADATA), etag)
+
+    def _manifest(self, known_etag: str | None = None) -> tuple[bytes, str]:
+        """The text of metadata.json and its ETag. Raises _NotModified only where `known_etag` is given."""
+        place = self.where + METADATA
+        condition: dict[str, Any] = {"IfNoneMatch": known_etag} if known_etag else {}
+        looked_for = (_NoSuchKey, _NotModified) if known_etag else (_NoSuchKey,)
+        try:
+            with self._speaking(f"reading {place}", looked_for):
+                answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + METADATA, **condition)
+                text, etag = answer["Body"].read(MAX_METADATA_BYTES + 1), answer.get("ETag")
         except _NoSuchKey as error:
-            raise _nothing_published(f"s3://{self.bucket}/{key}") from error
-        return Current(Manifest.from_json(text, where=f"s3://{self.bucket}/{key}"), answer["ETag"])
+            raise _nothing_published(place) from error
+        if not etag:
+            raise _unexpected(f"reading {place}: S3 answered without an ETag")
+        return text, etag
 
     def read(self, file: ArtifactFile) -> bytes:
         """See SnapshotReader. Raises DamagedArtifact, StoreDenied or StoreUnreachable."""
         place = f"s3://{self.bucket}/{file.key}"
         version: dict[str, Any] = {"VersionId": file.version_id} if file.version_id else {}
         try:
-            with self._speaking(f"reading {place}"):
-                data = self.client.get_object(Bucket=self.bucket, Key=file.key, **version)["Body"].read()
+            with self._speaking(f"reading {place}", (_NoSuchKey,)):
+                answer = self.client.get_object(Bucket=self.bucket, Key=file.key, **version)
+                data = answer["Body"].read(file.bytes + 1)  # whatever is sent, no more than is wanted
         except _NoSuchKey as error:
             raise DamagedArtifact(
                 f"{place} is missing",
                 expected="the object version named in metadata.json",
-                to_do="publish again with `fab etl-sync`",
+                to_do="upload every file again with `fab etl-sync --force`",
             ) from error
         return _verified(data, file, place)
 
-    def published(self) -> Current | None:
-        """The published manifest, or None where nothing was published yet."""
+    def published(self) -> Base:
+        """What a new run would replace. Raises NewerContract where a newer release has published."""
         try:
-            return self.current()
+            text, etag = self._manifest()
         except NothingPublished:
-            return None
+            return Base()
+        try:
+            return Base(Manifest.from_json(text, where=self.where + METADATA), etag)
+        except NewerContract:
+            raise
+        except ContractError:
+            return Base(None, etag)
 
-    def publish(self, manifest: Manifest, source: SnapshotReader, base: Current | None) -> Published:
+    def publish(self, manifest: Manifest, source: SnapshotReader, base: Base, *, force: bool = False) -> Published:
         """Upload what changed against `base`, then metadata.json, on condition that it is still `base`.
 
-        `source` is where the files of `manifest` are read. Raises LostRace where another run was published meanwhile;
-        the published snapshot is then theirs, whole.
+        `source` is where the files of `manifest` are read; `force` uploads every file. Raises LostRace where another
+        run was published meanwhile; the published snapshot is then theirs, whole.
         """
         versions: dict[str, str | None] = {}
         uploaded = uploaded_bytes = 0
-        for change in changes(manifest, base.manifest if base else None):
+        for change in changes(manifest, None if force else base.manifest):
             plain = file_name(change.artifact, change.format)
-            if change.change == "unchanged" and base:
+            if change.change == "unchanged" and base.manifest:
                 versions[plain] = base.manifest.artifacts[change.artifact].file(change.format).version_id
                 continue
             versions[plain] = self._put_artifact(change, source.read(change.file))
@@ -406,12 +465,12 @@ class S3Store:
         version = answer.get("VersionId")
         return None if version in (None, "null") else version
 
-    def _put_manifest(self, manifest: Manifest, base: Current | None) -> None:
+    def _put_manifest(self, manifest: Manifest, base: Base) -> None:
         key = self.prefix + METADATA
         text = manifest.to_json().encode()
-        condition: dict[str, Any] = {"IfMatch": base.etag} if base else {"IfNoneMatch": "*"}
+        condition: dict[str, Any] = {"IfMatch": base.etag} if base.etag else {"IfNoneMatch": "*"}
         try:
-            with self._speaking(f"uploading s3://{self.bucket}/{key}"):
+            with self._speaking(f"uploading s3://{self.bucket}/{key}", (_PreconditionFailed,)):
                 self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
@@ -424,20 +483,20 @@ class S3Store:
         except _PreconditionFailed as error:
             raise LostRace(
                 f"s3://{self.bucket}/{key} was changed by somebody else during this run",
-                expected=f"the metadata.json this run started from ({base.etag if base else 'none'})",
+                expected=f"the metadata.json this run started from ({base.etag or 'none'})",
                 to_do="run `fab etl-sync` again; what they published is whole and still served",
             ) from error
 
     @contextmanager
-    def _speaking(self, doing: str) -> Iterator[None]:
-        """Translate what S3 and the network answer into our errors, once."""
+    def _speaking(self, doing: str, looked_for: tuple[type["_Answer"], ...] = ()) -> Iterator[None]:
+        """Translate what S3 and the network answer into our errors, once; answers that are looked for are raised."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
         except ClientError as error:
-            raise self._translated(error, doing) from error
-        except (BotoCoreError, OSError) as error:
+            raise self._translated(error.response, doing, looked_for) from error
+        except (BotoCoreError, OSError, RecursionError) as error:  # the last: a redirect to itself
             if "redential" in type(error).__name__:
                 raise _denied(doing, str(error)) from error
             raise StoreUnreachable(
@@ -446,38 +505,55 @@ class S3Store:
                 to_do="check the network and AWS_ENDPOINT_URL, then try again; what was published before is untouched",
             ) from error
 
-    def _translated(self, error: Exception, doing: str) -> Exception:
-        response = getattr(error, "response", {})
+    def _translated(self, response: Any, doing: str, looked_for: tuple[type["_Answer"], ...]) -> Exception:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = response.get("Error", {}).get("Code", "")
-        answered = f"{doing}: S3 answered {status} {code}"
-        if status == HTTPStatus.NOT_MODIFIED:
-            return _NotModified()
-        if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
-            return _PreconditionFailed()
-        if code in ("NoSuchKey", "NoSuchVersion", "404"):
-            return _NoSuchKey()
+        said = " ".join(dict.fromkeys([str(status), code]))
+        for answer in looked_for:
+            if answer.says(status, code):
+                return answer()
         if code == "NoSuchBucket":
             return StoreError(
-                answered, expected=f"the bucket {self.bucket}", to_do="name an existing bucket in settings.toml [s3]"
+                f"{doing}: S3 answered {said}",
+                expected=f"the bucket {self.bucket}",
+                to_do="name an existing bucket in settings.toml [s3]",
             )
         if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return _denied(doing, f"S3 answered {status} {code}")
-        return StoreUnreachable(
-            answered, expected="S3 to do as asked", to_do="try again; what was published before is untouched"
-        )
+            return _denied(doing, f"S3 answered {said}")
+        return _unexpected(f"{doing}: S3 answered {said}")
 
 
-class _NotModified(Exception):
-    """S3 said 304."""
+class _Answer(Exception):
+    """Something S3 may say that a caller looks for."""
+
+    @staticmethod
+    def says(status: int, code: str) -> bool:
+        """Whether S3 says it with this status and code."""
+        raise NotImplementedError
 
 
-class _PreconditionFailed(Exception):
-    """S3 said 409 or 412 to a conditional PUT."""
+class _NotModified(_Answer):
+    @staticmethod
+    def says(status: int, code: str) -> bool:  # noqa: ARG004 - the shape of _Answer
+        return status == HTTPStatus.NOT_MODIFIED
 
 
-class _NoSuchKey(Exception):
-    """S3 said that the object or its version does not exist."""
+class _PreconditionFailed(_Answer):
+    @staticmethod
+    def says(status: int, code: str) -> bool:  # noqa: ARG004 - the shape of _Answer
+        return status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
+
+
+class _NoSuchKey(_Answer):
+    @staticmethod
+    def says(status: int, code: str) -> bool:
+        return status == HTTPStatus.NOT_FOUND and code in ("NoSuchKey", "NoSuchVersion", "404")
+
+
+def _unexpected(seen: str) -> StoreUnreachable:
+    return StoreUnreachable(
+        seen, expected="S3 to do as asked", to_do="try again; what was published before is untouched"
+    )
 
 
 def _denied(doing: str, answer: str) -> StoreDenied:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from etl.errors import ServeError
 
@@ -57,7 +57,7 @@ def dashboard(
     where it ends before it is ready, or is not ready in time.
     """
     command = [sys.executable, "-m", "dashboard.serve", "--store", store, "--address", address, "--port", str(port)]
-    with log.open("w") as out:
+    with _opened(log) as out:
         process = subprocess.Popen(
             [*command, "--until-stdin-closes"],
             stdin=subprocess.PIPE,
@@ -71,6 +71,17 @@ def dashboard(
         yield Running(url, process, log)
     finally:
         _stop(process)
+
+
+def _opened(log: Path) -> TextIO:
+    try:
+        return log.open("w")
+    except OSError as error:
+        raise ServeError(
+            f"cannot write {log}: {error.strerror or error}",
+            expected="a file that this user may write",
+            to_do="move away what is in its place, or run it where you may write",
+        ) from error
 
 
 def _wait(

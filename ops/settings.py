@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from etl.errors import SettingsError
 
@@ -19,6 +20,9 @@ ENV_PREFIX = "KPI_"
 
 
 def _with_slash(prefix: str) -> str:
+    if ".." in prefix.split("/"):
+        msg = "a prefix without .. is expected"
+        raise ValueError(msg)
     stripped = prefix.strip("/")
     return f"{stripped}/" if stripped else ""
 
@@ -28,6 +32,11 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
+def _paths(value: object) -> object:
+    """In the environment several paths stand as in PATH, with colons between."""
+    return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +44,7 @@ class _Section(BaseModel):
 class EtlSettings(_Section):
     """[etl]"""
 
-    source: tuple[Path, ...] = ()
+    source: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = ()
     layout: str = "online_retail"
     out: Path = Path("data/processed")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
@@ -145,6 +154,8 @@ def load(path: Path | None = None) -> Settings:
     strays = _stray_variables(os.environ)
     try:
         settings = Settings(**values)
+    except UnreadableVariable as error:
+        raise _all_problems(file, [*strays, f"{error}: JSON is expected there"]) from error
     except ValidationError as error:
         raise _all_problems(file, [*map(_problem, error.errors(include_url=False)), *strays]) from error
     if strays:

@@ -23,22 +23,27 @@ def planned(make: Callable[[Path], Manifest], s3: S3Settings) -> Plan:
     store = _store(s3)
     base = store.published()
     with tempfile.TemporaryDirectory() as aside:
-        found = changes(make(Path(aside)), base.manifest if base else None)
+        found = changes(make(Path(aside)), base.manifest)
     lines = [
         f"{change.change:<9}  {file_name(change.artifact, change.format):<22} {change.file.bytes:>12,} bytes"
         for change in found
     ]
     pending = any(change.change != "unchanged" for change in found)
-    published = f"published now: run {base.manifest.run_id}" if base else "published now: nothing"
+    published = (
+        f"published now: run {base.manifest.run_id}" if base.manifest else "published now: nothing that is whole"
+    )
     return Plan([published, *lines, *([] if pending else ["nothing to upload but metadata.json"])], pending)
 
 
-def sync(make: Callable[[Path], Manifest], out: Path, s3: S3Settings) -> str:
-    """Write the snapshot to `out`, publish it, and say what was done. Raises StoreError; LostRace for a lost race."""
+def sync(make: Callable[[Path], Manifest], out: Path, s3: S3Settings, *, force: bool = False) -> str:
+    """Write the snapshot to `out`, publish it, and say what was done; `force` uploads what is unchanged too.
+
+    Raises StoreError, and LostRace where somebody else was faster.
+    """
     store = _store(s3)
     base = store.published()  # first: an S3 that cannot be reached is known before the work is done
     manifest = make(out)
-    done = store.publish(manifest, DirectoryStore(out), base)
+    done = store.publish(manifest, DirectoryStore(out), base, force=force)
     uploaded = f"{done.uploaded} files uploaded ({done.uploaded_bytes:,} bytes), {done.unchanged} unchanged"
     unversioned = "" if done.versioned else "\nthe bucket keeps no versions: a reader in the middle may have to retry"
     return f"published run {manifest.run_id} to {store.where}: {uploaded}{unversioned}"

@@ -29,7 +29,7 @@ HELD = {
     "boto3": ("etl/store.py",),
     "botocore": ("etl/store.py",),
     "types_boto3_s3": ("etl/store.py", "ops/embedded.py"),
-    "duckdb": ("etl/sources.py",),
+    "duckdb": ("etl/engine.py", "etl/sources.py"),
     "ibis": ("etl/engine.py", "etl/sources.py", "etl/clean.py", "etl/kpis.py", "etl/files.py", "etl/run.py"),
     "fabric": ("tasks.py",),
     "invoke": ("tasks.py",),

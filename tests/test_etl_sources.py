@@ -1,7 +1,9 @@
 """What the ETL makes of the files people have: kinds of file, cells, lines, and files that cannot be used."""
 
 import gzip
+import io
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -155,6 +157,8 @@ def test_a_readable_cell_has_this_value(shop, snapshot_of, tmp_path, column, tex
         ("at", "infinity"),
         ("at", "epoch"),
         ("at", "1.12.2010"),
+        ("at", "0000-12-01 08:26:00"),
+        ("at", "9999-12-31 08:26:00"),
         ("at", "2010-12-01 08:26+02"),
         ("at", "2010-12-01T08:26:00Z"),
         ("at", "2010-12-01T08:26:00+02:00"),
@@ -197,6 +201,58 @@ def test_quoted_newlines_windows_line_ends_and_a_byte_order_mark_are_read(snapsh
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
     snapshot_of([path], tmp_path / "out")
     assert {line["description"] for line in kept(tmp_path / "out")} == {'LAN"TERN,\r\nred', "LANTERN"}
+
+
+@pytest.mark.parametrize("ends", [("\r\n", "\n"), ("\n", "\r\n"), ("\r", "\r"), ("\r\n", "\r\n"), ("\n", "\r")])
+def test_lines_may_end_in_any_way_even_in_two(snapshot_of, tmp_path, ends):
+    path = tmp_path / "ends.csv"
+    path.write_bytes((HEADER + ends[0] + (GOOD + ends[0]) * 30 + (GOOD + ends[1]) * 30).encode())
+    assert snapshot_of([path], tmp_path / "out").rows_kept == 60
+
+
+@pytest.mark.parametrize(
+    "name", ["sales[1].csv", "sa*es.csv", "what?.csv", "it's.csv", "{a,b}.csv", "50%.csv", "a b.csv.gz"]
+)
+def test_a_file_is_read_by_its_own_name_whatever_stands_in_it(snapshot_of, tmp_path, name):
+    (tmp_path / "sales1.csv").write_text(f"{HEADER}\n{GOOD}\n{GOOD}\n")
+    (tmp_path / "saXes.csv").write_text(f"{HEADER}\n{GOOD}\n{GOOD}\n")
+    text = f"{HEADER}\n{GOOD.replace('2.55', '9.99')}\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    snapshot_of([tmp_path / name], tmp_path / "out[1]*")
+    assert [line["unit_mills"] for line in kept(tmp_path / "out[1]*")] == [9990]
+
+
+def test_a_name_that_is_no_utf_8_is_shown_with_marks(snapshot_of, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_text(f"{HEADER}\n{GOOD}\n")
+    manifest = snapshot_of([path], tmp_path / "out")
+    assert manifest.source.files[0].name == "caf\N{REPLACEMENT CHARACTER}.csv"
+
+
+def test_numbers_that_a_typed_file_holds_as_decimals_are_written_as_in_a_csv(snapshot_of, tmp_path):
+    table = pa.table(
+        {
+            "InvoiceNo": pa.array([536365.0, 536366.0]),
+            "StockCode": ["A", "A"],
+            "Description": ["THING", "THING"],
+            "Quantity": pa.array([1.0, 2.0]),
+            "InvoiceDate": pa.array([datetime(2010, 12, 1), datetime(2010, 12, 2)]),
+            "UnitPrice": pa.array([1.5, 2.5]),
+            "CustomerID": pa.array([17850.0, float("nan")]),
+            "Country": ["UK", "UK"],
+        }
+    )
+    pq.write_table(table, tmp_path / "typed.parquet")
+    snapshot_of([tmp_path / "typed.parquet"], tmp_path / "out")
+    told = [(line["invoice"], line["quantity"], line["customer_id"]) for line in kept(tmp_path / "out")]
+    assert told == [("536365", 1, "17850"), ("536366", 2, None)]
+
+
+def test_more_files_than_a_small_number_can_count(snapshot_of, tmp_path):
+    paths = [tmp_path / f"{number}.csv" for number in range(130)]
+    for number, path in enumerate(paths):
+        path.write_text(f"{HEADER}\n{GOOD.replace('536365', str(number))}\n")
+    assert snapshot_of(paths, tmp_path / "out").rows_kept == 130
 
 
 def test_two_runs_over_the_same_input_give_the_same_bytes(small_csv, snapshot_of, tmp_path, now):
@@ -265,12 +321,18 @@ def bad_file(directory, name):
         "quarantined.csv": (HEADER + "\n" + GOOD.replace("2.55", "0")).encode(),
         "american.csv": (HEADER + "\n" + GOOD.replace("2010-12-01", "12/1/2010")).encode(),
         "notes.txt": b"hello",
+        "damaged.parquet": damaged_parquet(),
     }.get(name)
     path = directory / name
     if content is not None:
         path.write_bytes(content)
     elif name == "folder.csv":
         path.mkdir()
+    elif name == "loop.csv":
+        path.symlink_to(directory / "pool.csv")
+        (directory / "pool.csv").symlink_to(path)
+    elif name == "pipe.csv":
+        os.mkfifo(path)
     return path
 
 
@@ -280,9 +342,21 @@ def damaged(data):
     return bytes(changed)
 
 
+def damaged_parquet():
+    out = io.BytesIO()
+    cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True))
+    pq.write_table(pa.table({name: [cell] * 500 for name, cell in cells.items()}), out)
+    data = bytearray(out.getvalue())
+    data[8:40] = bytes(32)
+    return bytes(data)
+
+
 BAD_FILES = {
     "missing.csv": "is not there",
     "folder.csv": "is a directory",
+    "loop.csv": "is not there",
+    "pipe.csv": "is no ordinary file",
+    "damaged.parquet": "cannot be read",
     "empty.csv": "is empty",
     "blank.csv": "has no header line",
     "picture.csv": "is not text",

@@ -16,13 +16,14 @@ from etl.errors import (
     ContractError,
     DamagedArtifact,
     LostRace,
+    NewerContract,
     NothingPublished,
     SettingsError,
     StoreDenied,
     StoreError,
     StoreUnreachable,
 )
-from etl.store import DirectoryStore, S3Store, changes, open_reader
+from etl.store import Base, DirectoryStore, S3Store, changes, open_reader, s3_client
 
 
 @pytest.fixture
@@ -44,6 +45,15 @@ def other(shop, snapshot_of, tmp_path):
 
 def files_of(manifest):
     return [artifact.file(fmt) for artifact in manifest.artifacts.values() for fmt in FORMATS]
+
+
+@pytest.fixture(scope="module")
+def many_lines(sample_csv, tmp_path_factory):
+    """Enough sales to be in the middle of them for a second and more."""
+    path = tmp_path_factory.mktemp("many") / "many.csv"
+    header, _, rest = sample_csv.read_text().partition("\n")
+    path.write_text(f"{header}\n{rest * 8}")
+    return path
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------
@@ -109,6 +119,34 @@ def test_only_the_current_and_the_previous_run_are_kept(other, snapshot_of, shop
     assert runs[-1] == last.run_id
 
 
+def test_a_snapshot_can_be_read_by_whoever_the_umask_allows(other):
+    run = (other.path / other.current().manifest.artifacts["rfm"].csv.key).parent
+    assert run.stat().st_mode & 0o755 == 0o755
+
+
+def test_a_plain_name_that_is_taken_is_said_and_the_new_snapshot_is_current(other, snapshot_of, shop, now):
+    (other.path / "rfm.csv").unlink()
+    (other.path / "rfm.csv").mkdir()
+    for hour in (7, 8, 9):
+        with pytest.raises(StoreError, match=r"rfm\.csv cannot be replaced") as caught:
+            snapshot_of(
+                [shop(("1", "A", "T", hour, "2026-03-02", "1", "7", "UK"))], other.path, now=now.replace(hour=hour)
+            )
+        assert "the new snapshot is the current one" in caught.value.to_do
+    assert other.current().manifest.generated_at.hour == 9
+    assert len([path for path in (other.path / ".runs").iterdir() if path.is_dir()]) == 2
+    assert not list(other.path.glob(".rfm*"))
+
+
+def test_a_manifest_that_cannot_be_replaced_takes_its_run_with_it(other, snapshot_of, shop, now):
+    (other.path / "metadata.json").unlink()
+    (other.path / "metadata.json").mkdir()
+    runs = sorted((other.path / ".runs").iterdir())
+    with pytest.raises(StoreError, match="cannot write to"):
+        snapshot_of([shop(("1", "A", "T", 2, "2026-03-02", "1", "7", "UK"))], other.path, now=now.replace(hour=7))
+    assert sorted((other.path / ".runs").iterdir()) == runs
+
+
 def test_a_target_that_cannot_be_written_to_is_one_clear_error(tmp_path, snapshot_of, shop):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match=r"cannot write to .*file/out") as caught:
@@ -129,12 +167,15 @@ def test_a_run_killed_in_the_middle_leaves_the_previous_snapshot_and_the_next_ru
     assert not list((other.path / ".runs").glob(".staging-*"))
 
 
-def test_ctrl_c_ends_a_run_with_a_sentence_and_leaves_no_half_snapshot(other, sample_csv):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay_s", [0, 0.3, 0.6])
+def test_ctrl_c_ends_a_run_with_a_sentence_and_leaves_no_half_snapshot(other, many_lines, number, delay_s):
     before = other.current().manifest
-    command = [sys.executable, "-m", "etl", "--source", str(sample_csv), "--out", str(other.path)]
+    command = [sys.executable, "-m", "etl", "--source", str(many_lines), "--out", str(other.path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: list((other.path / ".runs").glob(".staging-*/*")))
-    process.send_signal(signal.SIGINT)
+    time.sleep(delay_s)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "interrupted; the previous snapshot is untouched\n")
     assert other.current().manifest == before
@@ -164,7 +205,7 @@ def test_a_published_snapshot_reads_back_by_version_and_hash(new_bucket, local, 
 
 def test_s3_itself_holds_the_checksum_and_the_content_type(new_bucket, local, mine):
     store = new_bucket()
-    store.publish(mine, local, None)
+    store.publish(mine, local, store.published())
     head = store.client.head_object(Bucket=store.bucket, Key="processed/rfm.csv", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"]
     assert head["ContentType"] == "text/csv; charset=utf-8"
@@ -172,7 +213,7 @@ def test_s3_itself_holds_the_checksum_and_the_content_type(new_bucket, local, mi
 
 def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_bucket, local, mine, now):
     store = new_bucket()
-    first = store.publish(mine, local, None)
+    first = store.publish(mine, local, store.published())
     later = mine.model_copy(update={"generated_at": now.replace(hour=23), "run_id": "later"})
     second = store.publish(later, local, store.published())
     assert (second.uploaded, second.unchanged) == (0, 10)
@@ -182,32 +223,59 @@ def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_
 
 def test_a_reader_of_the_old_manifest_still_reads_the_old_bytes(new_bucket, local, mine, other):
     store = new_bucket()
-    old = store.publish(mine, local, None).manifest
+    old = store.publish(mine, local, store.published()).manifest
     store.publish(other.current().manifest, other, store.published())
     assert store.read(old.artifacts["rfm"].csv) == local.read(mine.artifacts["rfm"].csv)
 
 
 def test_who_publishes_on_a_manifest_that_has_moved_loses_and_changes_nothing(new_bucket, local, mine, other):
     store = new_bucket()
-    store.publish(mine, local, None)
+    store.publish(mine, local, store.published())
     base = store.published()
     winner = store.publish(mine.model_copy(update={"run_id": "winner"}), local, base).manifest
     with pytest.raises(LostRace):
         store.publish(other.current().manifest, other, base)
     with pytest.raises(LostRace):
-        store.publish(other.current().manifest, other, None)
+        store.publish(other.current().manifest, other, Base())
     assert store.current().manifest == winner
 
 
 def test_a_conditional_read_of_the_same_manifest_is_none(new_bucket, local, mine):
     store = new_bucket()
-    store.publish(mine, local, None)
+    store.publish(mine, local, store.published())
     assert store.current(store.current().etag) is None
+
+
+def test_a_damaged_manifest_on_s3_is_replaced_and_one_of_a_newer_release_is_not(new_bucket, local, mine):
+    store = new_bucket()
+
+    def put(text):
+        store.client.put_object(Bucket=store.bucket, Key="processed/metadata.json", Body=text)
+
+    for damage in (b"garbage", b'{"schema_version": 0}', b""):
+        put(damage)
+        assert store.publish(mine, local, store.published()).uploaded == 10
+        assert store.current().manifest.run_id == mine.run_id
+    put(b'{"schema_version": 2}')
+    with pytest.raises(NewerContract):
+        store.published()
+
+
+def test_force_uploads_again_what_the_bucket_has_lost(new_bucket, local, mine):
+    store = new_bucket()
+    lost = store.publish(mine, local, store.published()).manifest.artifacts["rfm"].csv
+    store.client.delete_object(Bucket=store.bucket, Key=lost.key, VersionId=lost.version_id)
+    with pytest.raises(DamagedArtifact, match="is missing") as caught:
+        store.read(lost)
+    assert "etl-sync --force" in caught.value.to_do
+    mended = store.publish(mine, local, store.published(), force=True)
+    assert mended.uploaded == 10
+    assert store.read(mended.manifest.artifacts["rfm"].csv)
 
 
 def test_without_versioning_a_mixed_read_is_detected_by_its_hash(new_bucket, local, mine, other):
     store = new_bucket(versioned=False)
-    done = store.publish(mine, local, None)
+    done = store.publish(mine, local, store.published())
     assert not done.versioned
     store.publish(other.current().manifest, other, store.published())
     with pytest.raises(DamagedArtifact):
@@ -216,7 +284,7 @@ def test_without_versioning_a_mixed_read_is_detected_by_its_hash(new_bucket, loc
 
 def test_nothing_published_and_no_bucket_are_told_apart(new_bucket):
     store = new_bucket()
-    assert store.published() is None
+    assert store.published() == Base()
     with pytest.raises(NothingPublished):
         store.current()
     with pytest.raises(StoreError, match="NoSuchBucket") as caught:
@@ -266,6 +334,10 @@ def answering():
         (500, "InternalError", StoreUnreachable),
         (503, "SlowDown", StoreUnreachable),
         (404, "NoSuchKey", NothingPublished),
+        (304, "NotModified", StoreUnreachable),
+        (409, "ConditionalRequestConflict", StoreUnreachable),
+        (412, "PreconditionFailed", StoreUnreachable),
+        (200, "NoEtag", StoreUnreachable),
     ],
 )
 def test_what_s3_answers_becomes_one_error_of_ours(answering, client_for, status, code, error):
@@ -273,6 +345,33 @@ def test_what_s3_answers_becomes_one_error_of_ours(answering, client_for, status
     with pytest.raises(error) as caught:
         store.current()
     assert caught.value.to_do
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "garbage"),
+        ("AWS_PROFILE", "nobody"),
+        ("AWS_DEFAULT_REGION", "no region!"),
+        ("AWS_ACCESS_KEY_ID", "only-half"),
+    ],
+)
+def test_an_aws_configuration_that_cannot_be_used_is_one_error_of_ours(monkeypatch, tmp_path, name, value):
+    for variable in [variable for variable in os.environ if variable.startswith("AWS_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StoreError):
+        S3Store(s3_client(), "bucket", "processed/").current()
+
+
+def test_no_more_is_read_than_the_manifest_says(new_bucket, local, mine):
+    store = new_bucket(versioned=False)
+    file = store.publish(mine, local, store.published()).manifest.artifacts["rfm"].csv
+    store.client.put_object(Bucket=store.bucket, Key=file.key, Body=bytes(file.bytes * 5))
+    with pytest.raises(DamagedArtifact, match=f"has {file.bytes + 1:,} bytes"):
+        store.read(file)
 
 
 def test_missing_credentials_are_a_denial_and_not_a_traceback(tmp_path):
@@ -317,5 +416,5 @@ def test_the_reading_half_needs_neither_pandas_nor_pyarrow_nor_duckdb():
 
 def test_a_manifest_placed_on_s3_is_still_a_manifest(new_bucket, local, mine):
     store = new_bucket()
-    placed = store.publish(mine, local, None).manifest
+    placed = store.publish(mine, local, store.published()).manifest
     assert Manifest.from_json(placed.to_json()) == placed

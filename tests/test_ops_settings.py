@@ -87,3 +87,24 @@ def test_a_file_that_is_no_toml_is_one_message(settings_file, text):
 def test_a_named_file_must_exist(tmp_path):
     with pytest.raises(SettingsError, match=r"nowhere\.toml cannot be read"):
         load(tmp_path / "nowhere.toml")
+
+
+def test_sales_files_stand_in_the_environment_as_in_path(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KPI_ETL__SOURCE", "/a/one.csv:/b/two.csv")
+    assert load().etl.source == (Path("/a/one.csv"), Path("/b/two.csv"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("KPI_ETL", "{bad"), ("KPI_S3", ""), ("KPI_UPTIME__CONTROL_URLS", "x")])
+def test_a_variable_that_should_be_json_and_is_not_is_named(monkeypatch, tmp_path, name, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError):
+        load()
+
+
+def test_a_prefix_leads_nowhere_else(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KPI_S3__PREFIX", "a/../b")
+    with pytest.raises(SettingsError, match="without"):
+        load()

@@ -148,10 +148,20 @@ def test_etl_sync_publishes_and_the_second_time_uploads_only_metadata_json(fab, 
     assert (nothing.returncode, "nothing to upload but metadata.json" in nothing.stdout) == (0, True)
 
 
+def test_what_is_in_the_way_of_the_demo_is_named(fab, workplace):
+    for name in ("sample.csv", "serve.log"):
+        (workplace / ".demo" / name).mkdir(parents=True)
+        done = fab("demo", "--once", "--port", "0")
+        assert done.returncode == 3
+        assert f"cannot write {'the sample shop to ' if name == 'sample.csv' else ''}.demo/{name}" in done.stderr
+        assert "Traceback" not in done.stderr
+        (workplace / ".demo" / name).rmdir()
+
+
 def test_planning_changes_nothing(fab, shop, new_bucket, workplace):
     store = new_bucket()
     fab("etl-sync", "--source", shop(GOOD), "--plan", KPI_S3__BUCKET=store.bucket)
-    assert store.published() is None
+    assert store.published().etag is None
     assert not (workplace / "data").exists()
 
 
