@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Block_pb2 import Block
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.Exception_pb2 import Exception as ExceptionElement
@@ -22,7 +23,6 @@ from ops.uptime.probe import (
     FINISHED_COMPILE_ERROR,
     FINISHED_EARLY_FOR_RERUN,
     FINISHED_FRAGMENT,
-    RERUN,
     WIRE,
     Finding,
     Page,
@@ -34,11 +34,13 @@ from ops.uptime.probe import (
     detail_of,
     judge,
     parse_url,
+    rerun,
 )
 
 MESSAGES = {
     "Alert": Alert,
     "BackMsg": BackMsg,
+    "ClientState": ClientState,
     "Block": Block,
     "Delta": Delta,
     "Exception": ExceptionElement,
@@ -76,7 +78,18 @@ def test_enum_values_and_the_rerun_message_are_the_installed_streamlits():
     }
     message = BackMsg()
     message.rerun_script.SetInParent()
-    assert message.SerializeToString() == RERUN == bytes.fromhex("5a00")
+    assert message.SerializeToString() == rerun("", "") == bytes.fromhex("5a00")
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [("period=All", ""), ("", "products"), ("q=" + "x" * 300, "caf\xe9")],
+)
+def test_the_message_that_runs_a_page_with_its_query_is_the_installed_streamlits(query: str, page: str):
+    message = BackMsg()
+    message.rerun_script.query_string = query
+    message.rerun_script.page_name = page
+    assert message.SerializeToString() == rerun(query, page)
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -332,7 +345,7 @@ def test_a_compile_error_is_known_by_the_status_and_told_by_the_event_that_follo
         pytest.param(b"\x2a\x02\x1a\x00", id="a delta without a path"),
         pytest.param(b"\x08\x01" * 10_001, id="more fields than any message has"),
         pytest.param(ForwardMsg(ref_hash="abc").SerializeToString(), id="a reference to a cached message"),
-        pytest.param(RERUN, id="an echo of what we sent"),
+        pytest.param(rerun("", ""), id="an echo of what we sent"),
     ],
 )
 def test_what_streamlit_does_not_send_cannot_be_decoded(message: bytes):

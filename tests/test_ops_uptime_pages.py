@@ -65,6 +65,21 @@ APPS = {
             st.rerun()
         st.metric("orders", 2)
         """,
+    "paged": """
+        import streamlit as st
+
+        def second():
+            if "price" in st.query_params:
+                st.metric("price", st.query_params["price"])
+            raise KeyError("a column that is gone")
+
+        def first():
+            st.metric("orders", 1)
+            if st.query_params.get("period") == "broken":
+                raise ValueError("no such period")
+
+        st.navigation([st.Page(first, default=True), st.Page(second, url_path="second")]).run()
+        """,
     "endless": """
         import time
         import streamlit as st
@@ -177,9 +192,22 @@ def test_the_exit_status_is_the_verdict(urls: dict[str, str], name: str, code: i
     assert json.loads(capsys.readouterr().out)["v"] == 1
 
 
-def test_a_base_path_is_part_of_where_the_stream_is(urls: dict[str, str]):
-    assert probe(f"{urls['fine']}/", SIX).verdict == "up"
-    assert probe(f"{urls['fine']}/elsewhere", SIX).reason in ("http_status", "ws_refused")
+@pytest.mark.parametrize(
+    ("path", "finding"),
+    [
+        ("", ("up", None, None)),
+        ("/", ("up", None, None)),
+        ("/second", ("down", "script_exception", "KeyError: 'a column that is gone'")),
+        ("/?period=28d", ("up", None, None)),
+        ("/?period=broken", ("down", "script_exception", "ValueError: no such period")),
+        ("/elsewhere", ("down", "http_status", "the app has no page of that name")),
+    ],
+)
+def test_the_page_and_the_query_of_an_address_are_the_ones_that_are_run(
+    urls: dict[str, str], path: str, finding: tuple[str | None, ...]
+):
+    result = probe(f"{urls['paged']}{path}", Wanted())
+    assert (result.verdict, result.reason, result.detail) == finding
 
 
 CHECKED = """

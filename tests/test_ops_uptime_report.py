@@ -238,7 +238,15 @@ def test_the_cadence_decides_how_long_a_sample_speaks(directory: Path, capsys: p
 
 @pytest.mark.parametrize(
     "more",
-    [["--now", "noon"], ["--now", "2026-11-22T12:00:00"], ["--cadence", "often"], ["--cadence", "0m"], ["--what"]],
+    [
+        ["--now", "noon"],
+        ["--now", "2026-11-22T12:00:00"],
+        ["--now", "0001-01-01T00:00:00+05:00"],
+        ["--now", "9999-12-31T23:59:59-05:00"],
+        ["--cadence", "often"],
+        ["--cadence", "0m"],
+        ["--what"],
+    ],
 )
 def test_report_refuses_what_it_does_not_understand(
     directory: Path, capsys: pytest.CaptureFixture[str], more: list[str]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ops.settings import Settings
 
 
+FIRST_YEAR = 1970
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 up, 1 down, 2 degraded, 3 unknown, 4 settings wrong."""
     now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - a door
@@ -53,15 +56,16 @@ def _parser() -> Parser:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.utcoffset() is None:
+        utc = moment.astimezone(UTC) if moment.utcoffset() is not None else None
+    except (ValueError, OverflowError):
+        utc = None
+    if utc is None or utc.year < FIRST_YEAR:
         raise WrongSetting(
             f"--now {text!r} is no moment",
             expected="a date and time with Z or an offset at its end",
             to_do="write it like --now 2026-11-22T12:00:00Z",
         )
-    return moment.astimezone(UTC)
+    return utc
 
 
 def _cadence(text: str) -> timedelta:

@@ -29,7 +29,7 @@ from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 Verdict = Literal["up", "degraded", "down", "unknown"]
 Stage = Literal["dns", "tcp", "tls", "ttfb", "body", "ws_upgrade", "script_done"]
@@ -86,12 +86,15 @@ MAX_DETAIL_BYTES = 120
 
 WIRE: Mapping[str, int] = {
     "BackMsg.rerun_script": 11,
+    "ClientState.query_string": 1,
+    "ClientState.page_name": 4,
     "ForwardMsg.metadata": 2,
     "ForwardMsg.new_session": 4,
     "ForwardMsg.delta": 5,
     "ForwardMsg.script_finished": 6,
     "ForwardMsg.session_event": 10,
     "ForwardMsg.ref_hash": 11,
+    "ForwardMsg.page_not_found": 15,
     "ForwardMsgMetadata.delta_path": 2,
     "SessionEvent.script_compilation_exception": 3,
     "Delta.new_element": 3,
@@ -155,7 +158,7 @@ _KIND_OF: Mapping[int, str] = {number: kind for kind, number in ELEMENTS.items()
 WIRE_VARINT, WIRE_64_BIT, WIRE_BYTES, WIRE_32_BIT = 0, 1, 2, 5
 MAX_VARINT_BYTES = 10
 
-RERUN = bytes((WIRE["BackMsg.rerun_script"] << 3 | WIRE_BYTES, 0))
+DEEPEST_PAGE = 2  # how many last parts of a path may be the page's name and not the app's own address
 
 
 class WrongSetting(Exception):
@@ -191,7 +194,8 @@ class Page:
 
     `counts`: elements by kind; `exceptions` and `errors`: what exception elements and error boxes say, in the order of
     the page; `compile_error`: what is said of a script that does not compile (it may say nothing: ""), else None;
-    `texts`: the bytes of elements and containers, in which words are looked for.
+    `texts`: the bytes of elements and containers, in which words are looked for; `not_found`: the app has no page of
+    the name that was asked for, and shows its first one.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -199,6 +203,7 @@ class Page:
     errors: tuple[str, ...] = ()
     compile_error: str | None = None
     texts: tuple[bytes, ...] = ()
+    not_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,8 @@ def judge(page: Page, wanted: Wanted) -> Finding:
         return Finding("down", "script_done", "script_exception", detail_of(page.exceptions[0]))
     if page.errors:  # the closed list of reasons has none for an error box: the detail says it
         return Finding("degraded", "script_done", None, detail_of(f"error box: {page.errors[0]}"))
+    if page.not_found:
+        return Finding("down", "script_done", "http_status", "the app has no page of that name")
     missing = [*_too_few(page, wanted), *_words_missing(page, wanted)]
     if missing:
         return Finding("degraded", "script_done", "missing_element", detail_of("; ".join(missing)))
@@ -374,6 +381,7 @@ class PageReader:
         self._started = False
         self._compile_failed = False
         self._compile_error = ""
+        self._not_found = False
         self._root = _Node()
 
     def take(self, message: bytes) -> None:
@@ -383,6 +391,7 @@ class PageReader:
             raise Undecodable("a reference to a cached message, which this session cannot have")
         if WIRE["ForwardMsg.new_session"] in fields:
             self._start()
+        self._not_found = self._not_found or WIRE["ForwardMsg.page_not_found"] in fields
         delta = _bytes(fields, "ForwardMsg.delta")
         if delta is not None:
             self._apply(decode(delta), _path(_bytes(fields, "ForwardMsg.metadata") or b""))
@@ -403,6 +412,7 @@ class PageReader:
             errors=tuple(body for kind, data in kinds if kind == "alert" for body in _error_box(data)),
             compile_error=self._compile_error if self._compile_failed else None,
             texts=tuple(node.payload for node in nodes),
+            not_found=self._not_found,
         )
 
     def _start(self) -> None:
@@ -889,9 +899,9 @@ def probe_patiently(
 def _read_page(address: Address, visit: _Visit) -> Page:
     address, peers = _load(address, visit)
     with visit.watch.stage("ws_upgrade"):
-        channel, connection = _upgrade(address, peers, visit)
+        channel, connection, page_name = _upgrade(address, peers, visit)
     with closing(connection):
-        return _run_script(channel, visit)
+        return _run_script(channel, visit, rerun(address.query, page_name))
 
 
 def _load(address: Address, visit: _Visit) -> tuple[Address, list[_SocketAddress]]:
@@ -950,8 +960,35 @@ def _headers(address: Address, **more: str) -> dict[str, str]:
     return {"Host": address.authority, "User-Agent": USER_AGENT, **more}
 
 
-def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -> tuple[Channel, Connection]:
-    """Open the page's websocket as a browser does, on a connection of its own. Without Origin, which is allowed."""
+def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -> tuple[Channel, Connection, str]:
+    """Open the page's websocket as a browser does; also gives the name of the page in the app.
+
+    Which part of a path is the app's own address and which the page's name only the server knows: as a browser, ask
+    from the longest on. Where none is right, the refusal of the longest is told.
+    """
+    refusal: Exception | None = None
+    for base, page_name in _readings(address.path):
+        try:
+            return *_upgraded(f"{base}{STREAM}", address, peers, visit), page_name
+        except _Refused as error:
+            refusal = refusal or error.told
+    raise refusal or _down("ws_upgrade", "ws_refused", "no answer")
+
+
+def _readings(path: str) -> list[tuple[str, str]]:
+    """What a path may mean: (address of the app, name of the page), the longest address first."""
+    parts = [part for part in path.split("/") if part]
+    shortest = max(0, len(parts) - DEEPEST_PAGE)
+    return [
+        ("".join(f"/{part}" for part in parts[:cut]), unquote("/".join(parts[cut:])))
+        for cut in range(len(parts), shortest - 1, -1)
+    ]
+
+
+def _upgraded(
+    path: str, address: Address, peers: Sequence[_SocketAddress], visit: _Visit
+) -> tuple[Channel, Connection]:
+    """A websocket, on a connection of its own. Without Origin, which is allowed."""
     sock = _connect(peers, visit.deadline)
     if address.secure:
         sock = visit.secured(sock, address.host)
@@ -964,7 +1001,7 @@ def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -
         "Sec-WebSocket-Key": key.decode(),
     }
     try:
-        response = connection.ask(f"GET {address.path.rstrip('/')}{STREAM}", _headers(address, **headers))
+        response = connection.ask(f"GET {path}", _headers(address, **headers))
         _check_upgraded(response, key)
     except BaseException:
         connection.close()
@@ -972,19 +1009,50 @@ def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -
     return Channel(connection), connection
 
 
+class _Refused(Exception):
+    """An HTTP answer where an upgrade was asked for: perhaps this is not the app's address."""
+
+    def __init__(self, told: Exception) -> None:
+        """`told`: what to say if no other address is the app's either."""
+        super().__init__(str(told))
+        self.told = told
+
+
 def _check_upgraded(response: HTTPResponse, key: bytes) -> None:
     if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-        raise _down("ws_upgrade", "ws_refused", f"HTTP {response.status}")
+        raise _Refused(_down("ws_upgrade", "ws_refused", f"HTTP {response.status}"))
     digest = hashlib.sha1(key + ACCEPT_GUID, usedforsecurity=False).digest()
     if response.getheader("Sec-WebSocket-Accept", "").strip() != base64.b64encode(digest).decode():
         raise _down("ws_upgrade", "ws_refused", "the answer to the upgrade belongs to another request")
 
 
-def _run_script(channel: Channel, visit: _Visit) -> Page:
+def rerun(query: str, page_name: str) -> bytes:
+    """The message that has the script run for a page with the query of its address (percent-encoded, no `?`)."""
+    state = b"".join(
+        _field(WIRE[name], text.encode())
+        for name, text in (("ClientState.query_string", query), ("ClientState.page_name", page_name))
+        if text
+    )
+    return _field(WIRE["BackMsg.rerun_script"], state)
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return _as_varint(number << 3 | WIRE_BYTES) + _as_varint(len(data)) + data
+
+
+def _as_varint(number: int) -> bytes:
+    sevens = []
+    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        sevens.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*sevens, number])
+
+
+def _run_script(channel: Channel, visit: _Visit, message: bytes) -> Page:
     """Have the script run, and read until it is finished and nothing more has come for a moment."""
     reader = PageReader()
     with visit.watch.stage("script_done"):
-        channel.send(RERUN)
+        channel.send(message)
     while not reader.finished:
         channel.until(visit.deadline)
         with visit.watch.stage("script_done"):
