@@ -41,7 +41,7 @@ def checked(lines: ir.Table, layout: Layout) -> ir.Table:
     cancelled = lines.invoice.startswith("C") | (lines.quantity < 0)
     return lines.mutate(
         reason=_reason(lines),
-        amount=ibis.ifelse(_readable(lines), lines.quantity * lines.unit_mills, None),
+        amount=ibis.ifelse(_size(lines) <= MAX_LINE_MILLS, lines.quantity * lines.unit_mills, None),
         kind=ibis.ifelse(cancelled, "cancellation", "sale"),
         service=lines.sku.isin(sorted(layout.service_codes)),
     )
@@ -61,5 +61,9 @@ def _reason(lines: ir.Table) -> ir.StringValue:
 
 def _readable(lines: ir.Table) -> ir.BooleanValue:
     needed = (lines.invoice, lines.sku, lines.at, lines.quantity, lines.unit_mills)
-    size = (lines.quantity.cast("float64") * lines.unit_mills.cast("float64")).abs()
-    return ibis.and_(*(column.notnull() for column in needed), size <= MAX_LINE_MILLS)
+    return ibis.and_(*(column.notnull() for column in needed), _size(lines) <= MAX_LINE_MILLS)
+
+
+def _size(lines: ir.Table) -> ir.FloatingValue:
+    """The amount of a line in mills, without its sign, in a type that nothing overflows."""
+    return (lines.quantity.cast("float64") * lines.unit_mills.cast("float64")).abs()

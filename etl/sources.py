@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import ibis
 import ibis.expr.types as ir
@@ -30,13 +30,14 @@ KINDS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".xlsx": "xlsx"
 HEADER_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
 LONGEST_CHARACTER = 4  # bytes of one character in UTF-8
-USUAL_TIME = "____-__-__ __:__:__"
-ISO_TIME = r"^\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
+USUAL_TIME = "20__-__-__ __:__:__"
+ISO_TIME = r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
 WHOLE_NUMBER = r"^\s*[+-]?[0-9]{1,12}([.]0*)?\s*$"
 DECIMAL_NUMBER = r"^\s*[+-]?([0-9]{1,12}([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?\s*$"
 BLANK_AT_AN_END = r"^\s|\s$"
+SOMETHING_TO_READ = r"\S"
 LARGEST_NUMBER = 1e12  # beyond it a quantity or price is a typing error
-YEARS = (1900, 2199)  # outside of them a date is one, and the calendar of days would be endless
+YEARS = (1900, 2199)  # outside of them a date is one, and the calendar of days would be endless; see ISO_TIME
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -134,16 +135,7 @@ def _with_a_name_in_utf8(path: Path, work: Path) -> Path:
 
 def _with_one_line_end(plain: Path, work: Path) -> Path:
     """The same text, its lines ending in one way: DuckDB refuses what was joined from exports of two systems."""
-    breaks = dict.fromkeys((b"\r\n", b"\r", b"\n"), 0)
-    with plain.open("rb") as file:
-        last = b""
-        while block := file.read(BLOCK_BYTES):
-            joint = last + block  # a line end may stand across two blocks
-            for end in breaks:
-                breaks[end] += joint.count(end) - last.count(end)
-            last = block[-1:]
-    pairs, returns, feeds = breaks.values()
-    if pairs == returns and pairs in (0, feeds):
+    if not _has_mixed_line_ends(plain):
         return plain
     mended = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
     with (
@@ -152,6 +144,27 @@ def _with_one_line_end(plain: Path, work: Path) -> Path:
     ):
         shutil.copyfileobj(given, out, BLOCK_BYTES)
     return mended
+
+
+def _has_mixed_line_ends(plain: Path) -> bool:
+    """Whether there is a carriage return that ends a line by itself, or a line end with one and another without."""
+    with plain.open("rb") as file:
+        if not any(b"\r" in block for block in _blocks(file)):
+            return False
+        file.seek(0)
+        pairs = returns = feeds = 0
+        last = b""
+        for block in _blocks(file):
+            returns += block.count(b"\r")
+            feeds += block.count(b"\n")
+            pairs += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
+            last = block[-1:]
+    return pairs != returns or pairs not in (0, feeds)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(BLOCK_BYTES):
+        yield block
 
 
 def _instead_of_a_file(path: Path) -> str:
@@ -340,7 +353,7 @@ def _text(cell: ir.Column) -> ir.StringColumn:
 def _description(cell: ir.Column) -> ir.StringColumn:
     """As it stands in the file; null where there is nothing to read."""
     text = _written(cell)
-    return ibis.ifelse(_text(cell).isnull(), ibis.null("string"), text)
+    return ibis.ifelse(text.re_search(SOMETHING_TO_READ), text, None)
 
 
 def _written(cell: ir.Column) -> ir.StringColumn:
@@ -392,12 +405,11 @@ def _time(cell: ir.Column) -> ir.TimestampColumn:
     kind = cell.type()
     if kind.is_string():
         usual = (cell.like(USUAL_TIME), cell.try_cast("timestamp"))
-        time = ibis.cases(usual, (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp")))
-    elif kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
+        return ibis.cases(usual, (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp")))
+    if kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
         time = cell.try_cast("timestamp")
-    else:
-        return ibis.null("timestamp")
-    return ibis.ifelse(time.year().between(*YEARS), time, None)
+        return ibis.ifelse(time.year().between(*YEARS), time, None)
+    return ibis.null("timestamp")
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
