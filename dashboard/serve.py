@@ -1,25 +1,33 @@
-"""`python -m dashboard.serve`: the pages and /readyz on one socket, until a signal or the end of stdin."""
+"""`python -m dashboard.serve`: the pages and /readyz on one socket, until a signal or the end of stdin.
+
+What takes long to import is imported in the functions that need it, after the command line has been read.
+"""
+
+import signal
+import sys
+
+if __name__ == "__main__":  # heard before anything else is imported; only Python's own start is earlier
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: sys.exit(0))
 
 import argparse
 import os
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from dashboard.data import LastGood, shared, stop_shared
 from dashboard.health import SCRIPT
 from etl.errors import ExitCode, KpiOpsError, ServeError
-from ops.settings import load
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.requests import Request
     from starlette.responses import JSONResponse
+
+    from dashboard.data import LastGood
 
 STORE_VARIABLE: Final = "KPI_DASHBOARD__STORE"
 RELEASE_VARIABLE: Final = "KPI_RELEASE"
@@ -29,16 +37,14 @@ _BACKLOG: Final = 128
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; returns the exit status. What a person can cause is one message on stderr and status 3."""
-    options = _options(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    options = _options(argv)
     try:
         _serve(options)
     except KpiOpsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the message of a command line
         return ExitCode.COULD_NOT
-    finally:
-        stop_shared()
     return ExitCode.GOOD
 
 
@@ -67,6 +73,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from dashboard.data import shared, stop_shared
+    from ops.settings import load
+
     if options.store:
         # The pages' script reads the settings itself; the environment is what wins there.
         os.environ[STORE_VARIABLE] = options.store  # noqa: TID251 - this is a door
@@ -78,11 +87,14 @@ def _serve(options: argparse.Namespace) -> None:
         # First, because the plotly it imports trips over a pandas that the holder's thread is still importing.
         import streamlit as _  # noqa: F401
 
-        holder = shared(settings.store_address, settings.dashboard.refresh_s)
-        server = _server(holder, release, public)
-        if options.until_stdin_closes:
-            threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
-        server.run(sockets=[public])
+        try:
+            holder = shared(settings.store_address, settings.dashboard.refresh_s)
+            server = _server(holder, release, public)
+            if options.until_stdin_closes:
+                threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
+            server.run(sockets=[public])
+        finally:
+            stop_shared()
 
 
 def _bound(address: str, port: int) -> socket.socket:
@@ -99,7 +111,7 @@ def _bound(address: str, port: int) -> socket.socket:
         ) from error
 
 
-def _server(holder: LastGood, release: str, public: socket.socket) -> "uvicorn.Server":
+def _server(holder: "LastGood", release: str, public: socket.socket) -> "uvicorn.Server":
     import streamlit as st
     import uvicorn
     from starlette.routing import Route
@@ -137,14 +149,14 @@ def _stop_at_end_of_stdin(server: "uvicorn.Server") -> None:
     server.should_exit = True
 
 
-def _ready(holder: LastGood, release: str) -> "JSONResponse":
+def _ready(holder: "LastGood", release: str) -> "JSONResponse":
     from starlette.responses import JSONResponse
 
     facts = readiness(holder, SCRIPT.last_error, release, datetime.now(UTC))  # noqa: TID251 - this is a door
     return JSONResponse(facts, 200 if facts["ready"] else 503, headers={"Cache-Control": "no-store"})
 
 
-def readiness(holder: LastGood, script_error: str | None, release: str, now: datetime) -> dict[str, Any]:
+def readiness(holder: "LastGood", script_error: str | None, release: str, now: datetime) -> dict[str, Any]:
     """What /readyz says: ready when there is data and the newest script run did not raise. Asks the store nothing."""
     state = holder.state()
     manifest = state.snapshot.manifest if state.snapshot else None

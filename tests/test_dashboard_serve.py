@@ -114,6 +114,21 @@ def test_an_interrupt_while_stdin_is_watched_ends_it_quietly(shop: Path, tmp_pat
     assert log.read_text() == f"serving {url}\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_still_imports_ends_it_quietly(shop: Path, tmp_path: Path, number: signal.Signals):
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([sys.executable, "-v", *command(shop)[1:]], stdin=subprocess.PIPE, stderr=out) as process,
+    ):
+        while b"import 'argparse'" not in log.read_bytes():  # the first of many that follow the handlers
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+    assert b"Traceback" not in log.read_bytes()
+
+
 def test_without_data_it_serves_and_is_not_ready(tmp_path: Path):
     with server(tmp_path / "nothing", tmp_path / "log") as (_, url):
         status, facts = ready(url)
