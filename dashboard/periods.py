@@ -59,12 +59,12 @@ class Period:
 def chosen(preset: Preset, data: Period, custom: tuple[date, ...] = ()) -> Period | None:
     """The days a preset means, cut to the days there are; None when a custom range has no day of the data.
 
-    A custom range of one day runs to the end of the data; of none, it is all of it.
+    A custom range of one date is that one day, as an address keeps only one of two equal dates; of none, it is all.
     """
     if preset == "All" or (preset == "Custom" and not custom):
         return data
     if preset == "Custom":
-        return Period(min(custom), max(custom) if len(custom) > 1 else max(data.last, *custom)).overlap(data)
+        return Period(min(custom), max(custom)).overlap(data)
     return Period(max(_first(preset, data.last), data.first), data.last)
 
 
