@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from dashboard import format as text
 from dashboard.customer_views import SCORES, Retention
 from dashboard.periods import Grain
+from dashboard.ticks import ticks
 from etl.contract import MILLS_PER_UNIT
 
 SALES: Final = "#3b82f6"
@@ -26,11 +27,20 @@ ABC_COLOURS: Final = {"A": "#3b82f6", "B": "#8b5cf6", "C": "#8a94a6"}
 MEASURE_COLOURS: Final = {"net_sales": SALES, "gross_sales": SALES, "units": UNITS}
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}  # for whoever shows a figure
 
+_Rgb = tuple[int, int, int]
+_Scale = tuple[_Rgb, _Rgb, _Rgb]
+
 _HEIGHT_PX: Final = 290
 _ROW_PX: Final = 27
 _SEGMENT_PX: Final = 42
 _MAP_PX: Final = 400
 _LABEL_LETTERS: Final = 26
+_MOST_TIME_MARKS: Final = 8
+_HALF_A_DAY: Final = np.timedelta64(12, "h")
+_LONE_BAR_MS: Final = 8 * 60 * 60 * 1000
+_CELL_TEXT_PX: Final = 11
+_NEARLY_BLACK: Final = 0.04045  # below it sRGB is linear
+COHORT_MONTHS: Final = 12
 _NO_ZOOM: Final = {"fixedrange": True}  # a finger that scrolls the page must not zoom the chart
 
 
@@ -61,7 +71,9 @@ def _compared(points: pd.DataFrame, before: pd.DataFrame | None, shape: _Line, g
     if before is not None:
         dashed = {"color": BEFORE, "width": 1.75, "dash": "dash"}
         labels = _labels(before, before[column], None, currency)
-        figure.add_trace(_line(points, _plotted(before[column], currency), shape.name_before, labels, line=dashed))
+        alone = {"mode": "markers", "marker": _marks(points, BEFORE)} if len(points) == 1 else {}  # no line to see
+        values = _plotted(before[column], currency)
+        figure.add_trace(_line(points, values, shape.name_before, labels, line=dashed, **alone))
     figure.add_trace(
         _line(
             points,
@@ -77,7 +89,8 @@ def _compared(points: pd.DataFrame, before: pd.DataFrame | None, shape: _Line, g
         )
     )
     figure.update_layout(legend={"traceorder": "reversed"})
-    return _over_time(figure, currency, legend=before is not None)
+    heights = [*points[column], *(() if before is None else before[column])]
+    return _over_time(figure, _TimeAxes(points, grain, heights, currency), legend=before is not None)
 
 
 def _line(points: pd.DataFrame, values: Any, name: str, labels: Any, **look: Any) -> go.Scatter:
@@ -91,14 +104,15 @@ def customers(points: pd.DataFrame, grain: Grain) -> go.Figure:
     figure = _figure()
     figure.add_trace(_bars(points, ("returning_customers", "Returning", CUSTOMERS), grain))
     figure.add_trace(_bars(points, ("new_customers", "New", NEW_CUSTOMERS), grain))
-    return _over_time(figure, None, legend=True).update_layout(barmode="stack")
+    heights = points["returning_customers"] + points["new_customers"]
+    return _over_time(figure, _TimeAxes(points, grain, heights), legend=True).update_layout(barmode="stack")
 
 
 def returns(points: pd.DataFrame, grain: Grain, currency: str) -> go.Figure:
     """Returned value in each bucket."""
     figure = _figure()
     figure.add_trace(_bars(points, ("returns", "Returns", RETURNS), grain, currency))
-    return _over_time(figure, currency, legend=False)
+    return _over_time(figure, _TimeAxes(points, grain, points["returns"], currency), legend=False)
 
 
 def weekdays(profile: pd.DataFrame, currency: str) -> go.Figure:
@@ -258,20 +272,21 @@ def _most(table: pd.DataFrame) -> float:
     return float(np.nanmax([0.01, *table["share_of_sales"], *table["share_of_customers"]]))
 
 
-def rfm_map(grid: pd.DataFrame, by: Literal["customers", "monetary"], currency: str) -> go.Figure:
+def rfm_map(grid: pd.DataFrame, by: Literal["customers", "monetary"], currency: str, *, dark: bool) -> go.Figure:
     """Recency score up, frequency score to the right; each cell with its number of customers or their money."""
     table = grid.pivot_table(index="r_score", columns="f_score", values=["customers", "monetary"], aggfunc="sum")
     people, mills = table["customers"].to_numpy(), table["monetary"].to_numpy()
     amounts = [[text.money(value, currency) for value in row] for row in mills]
     numbers = [[text.count(value) for value in row] for row in people]
+    heights = people if by == "customers" else mills / MILLS_PER_UNIT
+    scale = _scale(dark=dark)
     figure = _figure(height=_MAP_PX)
     figure.add_trace(
         go.Heatmap(
-            z=people if by == "customers" else mills / MILLS_PER_UNIT,
+            z=heights,
             x=SCORES,
             y=SCORES,
-            text=numbers if by == "customers" else amounts,
-            texttemplate="%{text}",
+            **_shades(heights, scale),
             customdata=np.dstack([numbers, amounts]),
             hovertemplate="recency %{y}, frequency %{x}<br><b>%{customdata[0]}</b> customers, "
             "<b>%{customdata[1]}</b><extra></extra>",
@@ -280,17 +295,27 @@ def rfm_map(grid: pd.DataFrame, by: Literal["customers", "monetary"], currency: 
             showscale=False,
         )
     )
+    figure.add_trace(_cell_texts(heights, numbers if by == "customers" else amounts, SCORES, SCORES, scale))
+    edges = (-0.5, len(SCORES) - 0.5)
     figure.update_xaxes(
-        title="frequency: seldom \N{RIGHTWARDS ARROW} often", type="category", showgrid=False, **_NO_ZOOM
+        title="frequency: seldom \N{RIGHTWARDS ARROW} often", type="category", range=edges, showgrid=False, **_NO_ZOOM
     )
     return figure.update_yaxes(
-        title="recency: long ago \N{RIGHTWARDS ARROW} just now", type="category", showgrid=False, **_NO_ZOOM
+        title="recency: long ago \N{RIGHTWARDS ARROW} just now",
+        type="category",
+        range=edges,
+        showgrid=False,
+        **_NO_ZOOM,
     )
 
 
-def cohorts(retention: Retention) -> go.Figure:
-    """The retention triangle; months that have not begun stay empty, the one that is not over gives lower bounds."""
-    rates = retention.rates
+def cohorts(retention: Retention, *, dark: bool) -> go.Figure:
+    """The retention triangle; months that have not begun stay empty, the one that is not over gives lower bounds.
+
+    It is COHORT_MONTHS wide at most: more columns than that cannot be read on a phone.
+    """
+    rates = retention.rates.iloc[:, :COHORT_MONTHS]
+    shares, since_names, scale = rates.to_numpy(), [str(since) for since in rates.columns], _scale(dark=dark)
     months = pd.DatetimeIndex(rates.index)
     names = [
         f"{text.month(month)} \N{MIDDLE DOT} {text.count(size)}"
@@ -299,30 +324,90 @@ def cohorts(retention: Retention) -> go.Figure:
     figure = _figure(height=max(170, _ROW_PX * len(rates) + 70))
     figure.add_trace(
         go.Heatmap(
-            z=rates.to_numpy(),
-            x=[str(since) for since in rates.columns],
+            z=shares,
+            x=since_names,
             y=names,
-            text=[
-                [_cell(rate, running=retention.is_running(month, since)) for since, rate in enumerate(row, start=1)]
-                for month, row in zip(months, rates.to_numpy(), strict=True)
-            ],
-            texttemplate="%{text}",
+            **_shades(shares, scale),
             hovertemplate="%{y} customers<br>month %{x}: <b>%{z:.1%}</b> ordered<extra></extra>",
             hoverongaps=False,
-            zmin=0,
             xgap=2,
             ygap=2,
             showscale=False,
         )
     )
-    figure.update_xaxes(title="months since the first order", type="category", side="top", showgrid=False, **_NO_ZOOM)
-    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **_NO_ZOOM)
+    cells = [
+        [_cell(rate, running=retention.is_running(month, since)) for since, rate in enumerate(row, start=1)]
+        for month, row in zip(months, shares, strict=True)
+    ]
+    figure.add_trace(_cell_texts(shares, cells, since_names, names, scale))
+    figure.update_xaxes(
+        title="months since the first order",
+        type="category",
+        range=(-0.5, len(since_names) - 0.5),
+        side="top",
+        showgrid=False,
+        **_NO_ZOOM,
+    )
+    return figure.update_yaxes(
+        type="category", range=(len(names) - 0.5, -0.5), showgrid=False, ticklabelstandoff=4, **_NO_ZOOM
+    )
 
 
 def _cell(rate: float, *, running: bool) -> str:
     if np.isnan(rate):
         return ""
     return ("\N{GREATER-THAN OR EQUAL TO}" if running else "") + f"{rate * 100:.0f}"
+
+
+def _scale(*, dark: bool) -> _Scale:
+    """Its low end is near the page's background, so that what is much stands out by day and by night."""
+    low, middle, high = ("#152039", "#2563eb", "#bfdbfe") if dark else ("#e3eefe", "#6ba4fa", "#1e3a9a")
+    return _rgb(low), _rgb(middle), _rgb(high)
+
+
+def _shades(values: Any, scale: _Scale) -> dict[str, Any]:
+    """The colours of a heat map, with ends that are known here: the colour of each cell's text depends on them."""
+    low, high = _ends(values)
+    return {"zmin": low, "zmax": high, "colorscale": [_css(colour) for colour in scale]}
+
+
+def _ends(values: Any) -> tuple[float, float]:
+    low, high = float(np.nanmin([0.0, *values.flat])), float(np.nanmax([0.0, *values.flat]))
+    return low, high if high > low else low + 1
+
+
+def _cell_texts(values: Any, texts: Any, columns: Sequence[Any], rows: Sequence[Any], scale: _Scale) -> go.Scatter:
+    """The texts of a heat map's cells, each black or white by what it stands on: the map's own are grey on mid-blue."""
+    low, high = _ends(values)
+    cells = [
+        (columns[across], rows[down], texts[down][across], _ink(scale, (value - low) / (high - low)))
+        for (down, across), value in np.ndenumerate(values)
+        if not np.isnan(value)
+    ]
+    return go.Scatter(
+        x=[cell[0] for cell in cells],
+        y=[cell[1] for cell in cells],
+        text=[cell[2] for cell in cells],
+        textfont={"color": [cell[3] for cell in cells], "size": _CELL_TEXT_PX},
+        mode="text",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _ink(scale: _Scale, place: float) -> str:
+    """Black or white, whichever has the higher contrast with the scale's colour at a place from 0 to 1."""
+    places = np.linspace(0, 1, len(scale))
+    light = _luminance([float(np.interp(place, places, parts)) for parts in zip(*scale, strict=True)])
+    return "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#ffffff"
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Relative luminance as WCAG defines it."""
+    red, green, blue = (
+        part / 12.92 if part <= _NEARLY_BLACK else ((part + 0.055) / 1.055) ** 2.4 for part in (c / 255 for c in colour)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 # --- common shapes ----------------------------------------------------------------------------------------------------
@@ -344,11 +429,57 @@ def _figure(height: int = _HEIGHT_PX) -> go.Figure:
     )
 
 
-def _over_time(figure: go.Figure, currency: str | None, *, legend: bool) -> go.Figure:
-    money = {"tickprefix": text.symbol(currency), "tickformat": "~s"} if currency else {}
+@dataclass(frozen=True, slots=True)
+class _TimeAxes:
+    """What the axes of a chart over time are made for: its buckets, and all the heights drawn over them."""
+
+    points: pd.DataFrame
+    grain: Grain
+    heights: "Sequence[int] | pd.Series[int]"
+    currency: str | None = None
+
+
+def _over_time(figure: go.Figure, axes: _TimeAxes, *, legend: bool) -> go.Figure:
     figure.update_layout(showlegend=legend, hovermode="closest")
-    figure.update_xaxes(showgrid=False, nticks=8, **_NO_ZOOM)
-    return figure.update_yaxes(rangemode="tozero", nticks=6, **money, **_NO_ZOOM)
+    figure.update_xaxes(showgrid=False, **_time_marks(axes.points, axes.grain), **_NO_ZOOM)
+    return figure.update_yaxes(**_height_marks(axes.heights, axes.currency), **_NO_ZOOM)
+
+
+def _time_marks(points: pd.DataFrame, grain: Grain) -> dict[str, Any]:
+    """Marks in time; those of daily numbers are whole days, however few there are."""
+    if grain != "day":
+        return {"nticks": _MOST_TIME_MARKS}
+    if len(points) > _MOST_TIME_MARKS:  # Plotly's own marks are then a day or more apart, and fewer on a phone
+        return {"nticks": _MOST_TIME_MARKS, "tickformat": "%-d %b\n%Y"}
+    marks = _middles(points)
+    return {
+        "tickmode": "array",
+        "tickvals": marks,
+        "ticktext": _day_labels(points["first"]),
+        "range": [marks[0] - _HALF_A_DAY, marks[-1] + _HALF_A_DAY],
+    }
+
+
+def _day_labels(days: "pd.Series[pd.Timestamp]") -> list[str]:
+    """A day and its month, and below them the year where it changes."""
+    labels, year_before = [], ""
+    for day in days:
+        of_month, year = text.day(day).rsplit(maxsplit=1)
+        labels.append(of_month if year == year_before else f"{of_month}<br>{year}")
+        year_before = year
+    return labels
+
+
+def _height_marks(heights: "Sequence[int] | pd.Series[int]", currency: str | None) -> dict[str, Any]:
+    """Marks in the words of the cards: Plotly's own would say 800m for 80 pence, and 6G for 6 billion."""
+    marks = ticks(heights, currency)
+    unit = MILLS_PER_UNIT if currency else 1
+    return {
+        "tickmode": "array",
+        "tickvals": [value / unit for value in marks.places],
+        "ticktext": marks.labels,
+        **({"rangemode": "tozero"} if marks.top is None else {"range": [0, marks.top / unit]}),
+    }
 
 
 def _bars(points: pd.DataFrame, shape: tuple[str, str, str], grain: Grain, currency: str | None = None) -> go.Bar:
@@ -356,6 +487,7 @@ def _bars(points: pd.DataFrame, shape: tuple[str, str, str], grain: Grain, curre
     return go.Bar(
         x=_middles(points),
         y=_plotted(points[column], currency),
+        width=_LONE_BAR_MS if len(points) == 1 else None,  # one bar has no neighbour to tell Plotly its width
         name=name,
         marker=_fills(points, colour),
         customdata=_labels(points, points[column], grain, currency),
@@ -395,8 +527,16 @@ def _fills(points: pd.DataFrame, colour: str) -> dict[str, Any]:
 
 
 def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    red, green, blue = _rgb(colour)
     return f"rgba({red},{green},{blue},0.10)"
+
+
+def _rgb(colour: str) -> _Rgb:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _css(colour: _Rgb) -> str:
+    return f"rgb{colour}"
 
 
 def _units(mills: "pd.Series[int] | pd.Series[float]") -> Any:

@@ -1,5 +1,6 @@
 """Numbers as people read them: compact on a card, exact on hover and in files. Money comes in mills."""
 
+import re
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ _MILLS_PER_CENT: Final = MILLS_PER_UNIT // 100
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _AGES: Final = ((365.25, "year"), (30.44, "month"), (1, "day"))
 _STEPS: Final = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
+_NEEDLESS_DECIMALS: Final = re.compile(r"\.0+(?=[kMB]?$)|(?<=\.[1-9])0(?=[kMB]$)")
 
 
 def symbol(currency: str) -> str:
@@ -85,6 +87,11 @@ def count(number: float | None) -> str:
 def count_compact(number: float | None) -> str:
     """A whole number for a card: in full up to 999,999, which still fits."""
     return count(number) if number is None or abs(number) < 10**6 else compact(round(number))
+
+
+def without_needless_decimals(number: str) -> str:
+    """A round number as an axis shows it: £20.0k is £20k, 1.50M is 1.5M, but £2.50 keeps its cents."""
+    return _NEEDLESS_DECIMALS.sub("", number)
 
 
 def percent(rate: float | None) -> str:

@@ -28,7 +28,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [
         f"{n},P{n % 9},PRODUCT {n % 9},{1 + n % 4},{day} 10:00:00,1000.00,{n % 13},UK" for n, day in enumerate(days)
     ]
-    source.write_text("\n".join([HEADER, *lines]))
+    returned = f"C1,P1,PRODUCT 1,-1,{days[1]} 11:00:00,1000.00,1,UK"
+    source.write_text("\n".join([HEADER, *lines, returned]))
     subprocess.run([sys.executable, "-m", "etl", "--source", source, "--out", out], check=True, capture_output=True)
     return out
 
@@ -107,8 +108,8 @@ def test_the_cards_are_readable_and_leave_no_orphan(browser: Browser, url: str, 
     cards = page.get_by_test_id("stMetric")
     expect(cards).to_have_count(6, timeout=30_000)
     values = [page.get_by_test_id("stMetricValue").nth(place) for place in range(6)]
-    # 28 days with one order each, of 1 to 4 pieces at 1,000
-    assert [value.inner_text() for value in values] == ["£70.0k", "28", "£2,500", "0", "0.0 %", "0.0 %"]
+    # 28 days with one order each, of 1 to 4 pieces at 1,000, by 13 customers in turn
+    assert [value.inner_text() for value in values] == ["£70.0k", "28", "£2,500", "13", "0.0 %", "0.0 %"]
     for value in values:
         assert value.evaluate("text => text.scrollWidth - text.clientWidth") <= 0
     tops = [box["y"] for place in range(6) if (box := cards.nth(place).bounding_box())]

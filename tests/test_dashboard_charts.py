@@ -59,7 +59,7 @@ def test_net_sales_are_drawn_in_units_with_the_comparison_dashed(daily: pd.DataF
     assert list(before.x) == list(current.x)
     assert list(before.customdata[0]) == ["2 Feb 2024", "£32.00"]
     assert list(current.customdata[-1]) == ["28 Mar 2024", "£87.00"]
-    assert figure.layout.yaxis.tickprefix == "£"
+    assert list(figure.layout.yaxis.ticktext) == ["£0", "£20", "£40", "£60", "£80", "£100"]
 
 
 def test_without_a_comparison_there_is_one_line_and_no_legend(daily: pd.DataFrame):
@@ -83,6 +83,37 @@ def test_a_part_of_a_week_is_hollow_pale_and_named(daily: pd.DataFrame):
 def test_a_single_point_can_be_seen(daily: pd.DataFrame):
     points = views.series(daily, Period(FIRST, FIRST))
     assert charts.orders(points, None, "", "day").data[0].marker.size == (9,)
+    before = charts.orders(points, points, "Period before", "day").data[0]
+    assert (before.mode, before.marker.size) == ("markers", (9,))
+
+
+def test_one_day_stands_in_the_middle_of_its_own_axis(daily: pd.DataFrame):
+    points = views.series(daily, Period(FIRST, FIRST))
+    for figure in (charts.orders(points, None, "", "day"), charts.returns(points, "day", "GBP")):
+        axis = figure.layout.xaxis
+        assert list(axis.ticktext) == ["1 Jan<br>2024"]
+        assert [pd.Timestamp(edge) for edge in axis.range] == [
+            pd.Timestamp(2023, 12, 31, 12),
+            pd.Timestamp(2024, 1, 1, 12),
+        ]
+
+
+def test_the_marks_of_a_few_days_are_those_days_with_the_year_where_it_changes():
+    points = pd.DataFrame({"date": pd.date_range("2023-12-30", periods=3), **dict.fromkeys(views.SUMMED, 1)})
+    period = Period(date(2023, 12, 30), date(2024, 1, 1))
+    axis = charts.orders(views.series(points, period), None, "", "day").layout.xaxis
+    assert list(axis.ticktext) == ["30 Dec<br>2023", "31 Dec", "1 Jan<br>2024"]
+    assert [pd.Timestamp(mark).hour for mark in axis.tickvals] == [0, 0, 0]
+
+
+def test_nothing_has_an_axis_of_one_whole_thing(daily: pd.DataFrame):
+    points = views.series(daily.assign(orders=0, returns=0), PERIOD)
+    for figure, labels in (
+        (charts.orders(points, None, "", "day"), ["0", "1"]),
+        (charts.returns(points, "day", "GBP"), ["£0", "£1"]),
+    ):
+        axis = figure.layout.yaxis
+        assert (list(axis.tickvals), list(axis.ticktext), list(axis.range)) == ([0, 1], labels, [0, 1])
 
 
 def test_new_customers_stand_on_returning_ones_each_in_its_colour(daily: pd.DataFrame):
@@ -140,10 +171,22 @@ def test_segments_show_their_share_of_sales_beside_their_share_of_customers(rfm:
 
 def test_the_map_shows_customers_or_their_money(rfm: pd.DataFrame):
     grid = customer_views.rfm_grid(rfm)
-    people = charts.rfm_map(grid, "customers", "GBP").data[0]
-    money = charts.rfm_map(grid, "monetary", "GBP").data[0]
-    assert (people.z[4][3], people.text[4][3]) == (1, "1")
-    assert (money.z[4][3], money.text[4][3]) == (9.0, "£9.00")
+    people, numbers = charts.rfm_map(grid, "customers", "GBP", dark=False).data
+    money, amounts = charts.rfm_map(grid, "monetary", "GBP", dark=False).data
+    cell = list(zip(numbers.y, numbers.x, strict=True)).index((5, 4))
+    assert (people.z[4][3], numbers.text[cell]) == (1, "1")
+    assert (money.z[4][3], amounts.text[cell]) == (9.0, "£9.00")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_text_of_every_cell_can_be_read_on_its_colour(scheme: str):
+    scale = charts._scale(dark=scheme == "dark")
+    values = np.linspace(0, 1, 101)
+    for value in values:
+        places = np.linspace(0, 1, len(scale))
+        ground = charts._luminance([np.interp(value, places, parts) for parts in zip(*scale, strict=True)])
+        ink = {"#000000": 0.0, "#ffffff": 1.0}[charts._ink(scale, value)]
+        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
 
 
 def test_cohorts_leave_the_future_empty_and_mark_the_running_month():
@@ -155,10 +198,21 @@ def test_cohorts_leave_the_future_empty_and_mark_the_running_month():
             "retention": [0.5, 0.3, 1.0, 0.25],
         }
     )
-    heat = charts.cohorts(customer_views.retention(cohorts, date(2024, 2, 9))).data[0]
-    assert [list(row) for row in heat.text] == [["50", "≥30"], ["≥25", ""]]
+    heat, texts = charts.cohorts(customer_views.retention(cohorts, date(2024, 2, 9)), dark=False).data
+    assert list(zip(texts.y, texts.x, texts.text, strict=True)) == [
+        ("Dec 2023 · 10", "1", "50"),
+        ("Dec 2023 · 10", "2", "≥30"),
+        ("Jan 2024 · 4", "1", "≥25"),
+    ]
     assert np.isnan(heat.z[1][1])
     assert list(heat.y) == ["Dec 2023 · 10", "Jan 2024 · 4"]
+
+
+def test_cohorts_are_drawn_no_wider_than_a_phone_can_show():
+    months = pd.date_range("2020-01-01", periods=30, freq="MS")
+    cohorts = pd.DataFrame({"cohort_month": months, "months_since": 0, "customers": 4, "retention": 1.0})
+    heat = charts.cohorts(customer_views.retention(cohorts, date(2022, 6, 30)), dark=True).data[0]
+    assert (len(heat.y), len(heat.x)) == (29, charts.COHORT_MONTHS)
 
 
 def test_drawing_changes_no_frame(daily: pd.DataFrame, products: pd.DataFrame, rfm: pd.DataFrame):
@@ -172,7 +226,7 @@ def test_drawing_changes_no_frame(daily: pd.DataFrame, products: pd.DataFrame, r
     charts.leaders(product_views.leaders(products, "units", 3), "units", "GBP")
     charts.pareto(product_views.pareto(products), product_views.abc(products))
     charts.segments(customer_views.segments(rfm), "GBP")
-    charts.rfm_map(customer_views.rfm_grid(rfm), "monetary", "GBP")
+    charts.rfm_map(customer_views.rfm_grid(rfm), "monetary", "GBP", dark=True)
     assert prints() == before
 
 

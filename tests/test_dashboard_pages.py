@@ -3,7 +3,7 @@
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -45,10 +45,10 @@ def sales(days: int) -> Iterator[tuple[object, ...]]:
             yield f"C{day:05d}", "P1", "PRODUCT 1", -1, f"{at} 11:00:00", "3.01", 100, "UK"
 
 
-def snapshot(directory: Path, days: int) -> Path:
+def snapshot(directory: Path, lines: Iterable[tuple[object, ...]]) -> Path:
     source = directory / "sales.csv"
     with source.open("w", newline="") as out:
-        csv.writer(out).writerows([HEADER, *sales(days)])
+        csv.writer(out).writerows([HEADER, *lines])
     out = directory / "snapshot"
     subprocess.run([sys.executable, "-m", "etl", "--source", source, "--out", out], check=True, capture_output=True)
     return out
@@ -56,7 +56,7 @@ def snapshot(directory: Path, days: int) -> Path:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return snapshot(tmp_path_factory.mktemp("shop"), DAYS)
+    return snapshot(tmp_path_factory.mktemp("shop"), sales(DAYS))
 
 
 @pytest.fixture(autouse=True)
@@ -126,16 +126,35 @@ def test_an_address_reproduces_its_view(shop: Path):
     assert "**The 10 best by units**" in words(ranked)
 
 
-def test_a_comparison_outside_the_data_is_not_available_and_says_why(shop: Path):
+def test_a_comparison_outside_the_data_says_why_once_and_marks_no_card(shop: Path):
     test = opened(shop, query={"period": ["All"], "compare": ["last year"]})
-    assert {delta for _, delta in cards(test).values()} == {"n/a"}
+    assert {delta for _, delta in cards(test).values()} == {""}
+    assert {metric.proto.delta_description for metric in test.metric} == {""}
     assert "the data does not hold every day of the year before" in words(test)
+
+
+def test_an_address_of_one_date_is_that_day(shop: Path):
+    for dates in (["2023-03-01"], ["2023-03-01", "2023-03-01"]):
+        test = opened(shop, query={"period": ["Custom"], "days": dates})
+        assert "**1 Mar 2023** compared with 28 Feb 2023" in words(test)
+
+
+@pytest.mark.parametrize("preset", ["all", "ALL", "aLL"])
+def test_an_address_may_spell_a_preset_and_a_comparison_in_any_case(shop: Path, preset: str):
+    test = opened(shop, query={"period": [preset], "compare": ["OFF"]})
+    assert not test.exception
+    assert "**2 Jan 2023 \N{EN DASH} 24 Feb 2024**" in words(test)
+    assert test.query_params["period"] == "All"
+    assert test.query_params["compare"] == "off"
 
 
 ODD = [
     {"period": ["nonsense"]},
     {"period": [""]},
     {"period": ["28D"]},
+    {"period": ["all"]},
+    {"period": ["CUSTOM"], "days": ["2023-03-01"], "compare": ["Last Year"]},
+    {"period": ["all", "all"]},
     {"period": ["7d", "90d"]},
     {"period": ["\x00"]},
     {"period": ["\N{PILE OF POO}" * 500]},
@@ -175,12 +194,29 @@ def test_whatever_the_address_says_the_page_is_whole(shop: Path, path: str):
 
 
 def test_a_shop_of_one_day_is_shown_whole(tmp_path: Path):
-    store = snapshot(tmp_path, 1)
+    store = snapshot(tmp_path, sales(1))
     for path, _, metrics, _ in PAGES:
         test = opened(store, path)
         assert not test.exception
         assert len(test.metric) == metrics
     assert "This shows from the second month of data on." in words(opened(store, "customers"))
+
+
+def test_a_card_with_nothing_to_draw_says_so_in_a_sentence(tmp_path: Path):
+    lines = [(n, "P1", "MUG", 1, f"2024-01-0{n} 10:00:00", "2.00", "", "UK") for n in range(1, 5)]
+    store = snapshot(tmp_path, lines)
+    overview = opened(store)
+    assert [said.value for said in overview.info] == ["No order of these days names its customer."]
+    assert len(overview.get("plotly_chart")) == 4
+    products = opened(store, "products")
+    assert [said.value for said in products.info] == ["Nothing came back."]
+    assert "**The products with the most returns**" in words(products)
+
+
+def test_a_ranking_is_named_for_as_many_products_as_it_has(tmp_path: Path):
+    titles = words(opened(snapshot(tmp_path, sales(2)), "products"))
+    assert "**The 8 best by net sales**" in titles
+    assert "**The 1 with the most returns**" in titles
 
 
 @pytest.mark.parametrize("path", ["", "products", "customers"])
@@ -201,7 +237,7 @@ def test_a_broken_manifest_is_told_in_plain_words(tmp_path: Path):
 
 
 def test_a_store_that_breaks_keeps_its_last_good_numbers_with_a_warning_and_no_error(tmp_path: Path):
-    store = snapshot(tmp_path, 3)
+    store = snapshot(tmp_path, sales(3))
     shown = cards(opened(store))
     (store / METADATA).write_text("half a ma")
     data.shared(str(store), DashboardSettings().refresh_s).refresh()

@@ -14,7 +14,7 @@ PHONE_CARD_PX = 150
 
 
 def kpi_row(kpis: Sequence[Kpi], currency: str, *, compared: bool) -> None:
-    """One card for each KPI, with its change (or n/a) when a comparison was asked for."""
+    """One card for each KPI, with its change (n/a where it has none) when there are days to compare with."""
     with st.grid(len(kpis), min_column_width=PHONE_CARD_PX, gap="small"):
         for kpi in kpis:
             _kpi_card(kpi, currency, compared=compared)
@@ -28,7 +28,7 @@ def _kpi_card(kpi: Kpi, currency: str, *, compared: bool) -> None:
         delta=delta_text(kpi) if compared else None,
         delta_color="off" if flat else "normal" if kpi.rise_is_good else "inverse",
         delta_arrow="off" if flat else "auto",
-        delta_description=kpi.change_of if compared and kpi.change_of else None,
+        delta_description=kpi.change_of if compared and kpi.change_of and kpi.change is not None else None,
         help=f"{kpi.meaning} Exactly: {exact_text(kpi, currency)}.",
         chart_data=kpi.series if len(kpi.series) > 1 else None,
         chart_type="area",
@@ -90,7 +90,26 @@ def chart(figure: go.Figure, *, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=f"{key}-chart", config=charts.CONFIG, alt=alt)
 
 
-def chart_card(title: str, figure: go.Figure, *, key: str, file: Callable[[], bytes], note: str = "") -> None:
-    """A card with one chart."""
+def chart_card(
+    title: str, figure: go.Figure, *, key: str, file: Callable[[], bytes], note: str = "", instead: str = ""
+) -> None:
+    """A card with one chart; where there is nothing to draw, with a sentence `instead`."""
     with card(title, key=key, file=file, note=note):
-        chart(figure, key=key, alt=f"{title}. {note}")
+        if instead:
+            st.info(instead)
+        else:
+            chart(figure, key=key, alt=f"{title}. {note}")
+
+
+def any_case(key: str, options: Sequence[str]) -> None:
+    """Let an address spell a widget's option in any case: `?period=all`. To be called before the widget is made.
+
+    Streamlit takes only the exact spelling, and reads the address when a run begins: hence the new run.
+    """
+    written = st.query_params.get(key)
+    if written is None or written in options or key in st.session_state:
+        return
+    meant = next((option for option in options if option.casefold() == written.casefold()), None)
+    if meant is not None:
+        st.query_params[key] = meant
+        st.rerun()

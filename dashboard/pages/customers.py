@@ -54,7 +54,7 @@ def _map(snapshot: Snapshot) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    figure = _figure(COLOURINGS[shown or "Customers"], snapshot.manifest.run_id, snapshot)
+    figure = _figure(COLOURINGS[shown or "Customers"], snapshot.manifest.run_id, snapshot, dark=_is_dark())
     chart(figure, key="rfm-map", alt="Customers by recency and frequency score")
 
 
@@ -91,19 +91,27 @@ def _cohorts(snapshot: Snapshot) -> None:
         return
     if retention.running:
         note += f" {text.month(retention.running)} is not over: its cells, marked {AT_LEAST}, can still rise."
-    chart_card(title, _figure("cohorts", snapshot.manifest.run_id, snapshot), key="cohorts", note=note, file=file)
+    if len(retention.rates.columns) > charts.COHORT_MONTHS:
+        note += f" Drawn are the first {charts.COHORT_MONTHS} months; the file holds all."
+    figure = _figure("cohorts", snapshot.manifest.run_id, snapshot, dark=_is_dark())
+    chart_card(title, figure, key="cohorts", note=note, file=file)
+
+
+def _is_dark() -> bool:
+    """Whether this visitor's page is dark; a heat map drawn for the other kind of page is still readable."""
+    return st.context.theme.type == "dark"
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _figure(name: str, run_id: str, _snapshot: Snapshot) -> go.Figure:  # noqa: ARG001 - a key
+def _figure(name: str, run_id: str, _snapshot: Snapshot, *, dark: bool = False) -> go.Figure:  # noqa: ARG001 - a key
     """A figure of a run, shared by all sessions."""
     currency = _snapshot.manifest.currency
     if name == "segments":
         return charts.segments(customer_views.segments(_snapshot.rfm), currency)
     if name == "cohorts":
-        return charts.cohorts(customer_views.retention(_snapshot.cohorts, _snapshot.manifest.data_through))
+        return charts.cohorts(customer_views.retention(_snapshot.cohorts, _snapshot.manifest.data_through), dark=dark)
     return charts.rfm_map(
-        customer_views.rfm_grid(_snapshot.rfm), "monetary" if name == "monetary" else "customers", currency
+        customer_views.rfm_grid(_snapshot.rfm), "monetary" if name == "monetary" else "customers", currency, dark=dark
     )
 
 

@@ -12,7 +12,7 @@ from dashboard import format as text
 from dashboard.customer_views import customers_in
 from dashboard.data import Snapshot
 from dashboard.export import csv
-from dashboard.pages.cards import chart_card, kpi_row
+from dashboard.pages.cards import any_case, chart_card, kpi_row
 from dashboard.periods import (
     COMPARISONS,
     DEFAULT_COMPARISON,
@@ -49,11 +49,13 @@ def render(snapshot: Snapshot) -> None:
     st.caption(_explained(selection))
     different = customers_in(snapshot.rfm, selection.period, data)
     kpis = views.kpis(snapshot.daily, selection.period, selection.before, different)
-    kpi_row(kpis, snapshot.manifest.currency, compared=selection.comparison != "off")
+    kpi_row(kpis, snapshot.manifest.currency, compared=selection.before is not None)
     _charts(snapshot, selection)
 
 
 def _filters(data: Period) -> Selection | None:
+    any_case("period", PRESETS)
+    any_case("compare", COMPARISONS)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         preset = st.segmented_control(
             "Period", PRESETS, default=DEFAULT_PRESET, required=True, key="period", bind="query-params", wrap=True
@@ -116,6 +118,7 @@ def _charts(snapshot: Snapshot, selection: Selection) -> None:
             key="customers",
             note="Each customer counts once for every day with an order.",
             file=file,
+            instead="" if _has_customers(snapshot, selection.period) else "No order of these days names its customer.",
         )
         chart_card(
             f"Returns, {words}",
@@ -131,6 +134,10 @@ def _charts(snapshot: Snapshot, selection: Selection) -> None:
             note="Net sales of the average Monday, Tuesday, and so on.",
             file=partial(_weekday_csv, snapshot, selection.period),
         )
+
+
+def _has_customers(snapshot: Snapshot, period: Period) -> bool:
+    return views.totals(snapshot.daily, period).customer_days > 0
 
 
 def _part_note(period: Period) -> str:

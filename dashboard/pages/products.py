@@ -48,20 +48,22 @@ def render(snapshot: Snapshot) -> None:
     _facts(product_views.product_facts(snapshot.products))
     by, number = _filters()
     figures = _figures(manifest.run_id, by, number, snapshot)
+    returned = len(product_views.most_returned(snapshot.products, number))
     with st.grid(2, min_column_width=320, gap="small"):
         chart_card(
-            f"The {number} best by {_name(by).lower()}",
+            f"The {min(number, len(snapshot.products))} best by {_name(by).lower()}",
             figures["leaders"],
             key="products",
             note=NOTES[by],
             file=partial(_leaders_csv, snapshot, by, number),
         )
         chart_card(
-            f"The {number} with the most returns",
+            f"The {returned} with the most returns" if returned else "The products with the most returns",
             figures["returned"],
             key="returned-products",
             note="Returned value, and its share of the product's gross sales.",
             file=partial(_returned_csv, snapshot, number),
+            instead="" if returned else "Nothing came back.",
         )
     chart_card(
         "How few products make how much",
