@@ -61,7 +61,7 @@ def run(
     with tempfile.TemporaryDirectory(dir=directory, prefix=".work-") as work:
         step("looking at the files")
         inputs = [sources.inspect(path, Path(work)) for path in _distinct(paths)]
-        machine = engine.connect(spill=Path(work))
+        machine = engine.connect(Path(work), sum(text.plain.stat().st_size for text in inputs))
         try:
             taken = _take(machine, inputs, job, step)
             computed = _compute(machine, taken, directory, step)
