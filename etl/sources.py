@@ -277,7 +277,10 @@ def _repaired(engine: Engine, source: SourceText, columns: Mapping[str, int], po
 
 def _cells(text: str, width: int) -> list[str | None] | None:
     """The cells of one CSV line, as many as the header has; None where it is anybody's guess which is which."""
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error:  # a cell of megabytes, say
+        return None
     if len(rows) != 1 or any(rows[0][width:]):
         return None
     return [cell or None for cell in rows[0][:width]] + [None] * (width - len(rows[0]))

@@ -195,6 +195,11 @@ def test_a_line_with_a_cell_too_many_is_malformed_unless_the_cell_is_empty(shop,
     assert quarantined(tmp_path / "out") == [("malformed", f"{GOOD},more")]
 
 
+def test_a_line_with_an_endless_cell_and_one_too_many_is_malformed(shop, snapshot_of, tmp_path):
+    snapshot_of([shop(GOOD.split(","), [*GOOD.replace("LANTERN", "X" * 200_000).split(","), "more"])], tmp_path / "out")
+    assert [reason for reason, _ in quarantined(tmp_path / "out")] == ["malformed"]
+
+
 def test_quoted_newlines_windows_line_ends_and_a_byte_order_mark_are_read(snapshot_of, tmp_path):
     path = tmp_path / "windows.csv"
     lines = [HEADER, GOOD.replace("LANTERN", '"LAN""TERN,\r\nred"'), GOOD]
