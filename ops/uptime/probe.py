@@ -680,6 +680,7 @@ class Connection:
         self._sock = sock
         self._file = _TimedSocket(sock, deadline)
         self._reader = io.BufferedReader(self._file)
+        self._response: HTTPResponse | None = None
 
     def until(self, deadline: Deadline) -> None:
         """Wait no longer than this from now on."""
@@ -701,16 +702,19 @@ class Connection:
         """Send a request and read the head of its answer. Raises OSError, HTTPException or ValueError."""
         lines = [f"{method_and_target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        self._response = HTTPResponse(cast("Any", self))  # kept: with it would go our buffer
-        self._response.begin()
-        return self._response
+        response = HTTPResponse(cast("Any", self))
+        self._response = response  # kept: with it would go our buffer
+        response.begin()
+        return response
 
     def makefile(self, *_: object) -> "io.BufferedReader[_TimedSocket]":
         """What http.client asks a socket for; websocket frames are read from the same buffer later."""
         return self._reader
 
     def close(self) -> None:
-        """Close both."""
+        """Close both; first what was answered, which from Python 3.13 on will not be closed over a closed buffer."""
+        if self._response:
+            self._response.close()
         self._reader.close()
         self._sock.close()
 
