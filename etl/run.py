@@ -82,10 +82,17 @@ def _take(
     ((duplicate_rows,),) = machine.fetch(clean.duplicates(lines))
     if job.drop_duplicates:
         lines = machine.keep("distinct_lines", clean.without_duplicates(lines))
-    taken = _Taken(lines, _counts(machine, every_line, "file"), _counts(machine, lines, "reason"), duplicate_rows)
+    by_reason = _counts(machine, lines, "reason")
+    by_file = _counts(machine, every_line, "file") if len(inputs) > 1 else {0: _read(by_reason, job, duplicate_rows)}
+    taken = _Taken(lines, by_file, by_reason, duplicate_rows)
     if None not in taken.rows_by_reason:
         raise _nothing_kept(machine, inputs, taken)
     return taken
+
+
+def _read(rows_by_reason: dict[Any, int], job: Job, duplicate_rows: int) -> int:
+    """How many rows a single file had."""
+    return sum(rows_by_reason.values()) + (duplicate_rows if job.drop_duplicates else 0)
 
 
 def _compute(machine: engine.Engine, taken: _Taken, directory: Path, step: Callable[[str], None]) -> _Computed:

@@ -287,9 +287,12 @@ def _cells(text: str, width: int) -> list[str | None] | None:
 
 
 def _sheet_rows(path: Path) -> Iterator[Sequence[object]]:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineError, CalamineWorkbook
 
-    return iter(CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python())
+    try:
+        return iter(CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python())
+    except CalamineError as error:
+        raise _unusable(path, f"cannot be read: {error}", "a whole XLSX file") from error
 
 
 def _sheet(source: SourceText) -> "pa.Table":
@@ -422,7 +425,6 @@ def _time(cell: ir.Column) -> ir.TimestampColumn:
 def _opening(path: Path) -> Iterator[None]:
     """Turn what the readers say about a bad file into one message."""
     import duckdb
-    from python_calamine import CalamineError
 
     try:
         yield
@@ -430,7 +432,7 @@ def _opening(path: Path) -> Iterator[None]:
         raise _unusable(path, f"is cut off or damaged ({error})", "a whole gzip file") from error
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         raise  # a statement of ours that is wrong
-    except (duckdb.Error, CalamineError) as error:
+    except duckdb.Error as error:
         raise _unusable(path, f"cannot be read: {str(error).splitlines()[0]}", "a whole file of that kind") from error
     except OSError as error:
         if error.errno in DISK_IS_FULL:

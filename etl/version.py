@@ -13,11 +13,8 @@ def code_version() -> str:
         package = version("kpi-ops")
     except PackageNotFoundError:
         package = "0"
-    commit = _git("rev-parse", "--short", "HEAD")
-    if not commit:
-        return package
-    dirty = ".dirty" if _git("status", "--porcelain", "--untracked-files=no") else ""
-    return f"{package}+g{commit}{dirty}"
+    commit = _git("describe", "--always", "--dirty=.dirty", "--exclude=*", "--abbrev=7")
+    return f"{package}+g{commit}" if commit else package
 
 
 def _git(*words: str) -> str:

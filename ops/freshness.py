@@ -10,6 +10,7 @@ from ops.settings import FreshnessSettings
 Verdict = Literal["fresh", "warn", "stale", "future"]
 _WORST_FIRST: tuple[Verdict, ...] = ("future", "stale", "warn", "fresh")
 
+SHOWN_IN_HOURS = 100  # four days: the limits are in hours, and so is what is near them
 SKEW = timedelta(minutes=5)
 FURTHEST_AHEAD = timedelta(hours=14)  # data_through is the shop's local date; somewhere on earth it is that day already
 
@@ -57,7 +58,8 @@ def _verdict(age: timedelta, since_possible: timedelta, warn_h: float, error_h: 
 
 def _age(age: timedelta) -> str:
     minutes = int(abs(age) / timedelta(minutes=1))
-    length = f"{minutes // 60} h {minutes % 60} min"
+    hours = minutes // 60
+    length = f"{hours} h {minutes % 60} min" if hours < SHOWN_IN_HOURS else f"{hours // 24} d {hours % 24} h"
     return f"{length} ago" if age >= timedelta(0) else f"{length} from now"
 
 
