@@ -51,10 +51,6 @@ class Period:
         first, last = max(self.first, other.first), min(self.last, other.last)
         return Period(first, last) if first <= last else None
 
-    def holds(self, other: "Period") -> bool:
-        """Whether every day of the other is one of ours."""
-        return self.first <= other.first and other.last <= self.last
-
 
 def chosen(preset: Preset, data: Period, custom: tuple[date, ...] = ()) -> Period | None:
     """The days a preset means, cut to the days there are; None when a custom range has no day of the data.

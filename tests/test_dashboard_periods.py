@@ -112,6 +112,6 @@ def test_any_choice_over_any_data_stays_inside_it_and_compares_equal_lengths(
     data = Period(first, date.fromordinal(min(first.toordinal() + length, date.max.toordinal())))
     period = chosen(preset, data)
     assert period is not None
-    assert data.holds(period)
+    assert data.overlap(period) == period
     before = compared(kind, period, data)
-    assert before is None or (data.holds(before) and before.days == period.days)
+    assert before is None or (data.overlap(before) == before and before.days == period.days)
