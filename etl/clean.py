@@ -10,6 +10,7 @@ from etl.layouts import Layout
 MAX_LINE_MILLS = 10_000_000_000_000
 
 LINE_KEY = ("invoice", "sku", "description", "quantity", "at", "unit_mills", "customer_id", "country", "seen")
+SHORT_KEY = ("invoice", "sku", "quantity")
 
 
 def without_overlap(lines: ir.Table) -> ir.Table:
@@ -31,8 +32,14 @@ def without_duplicates(lines: ir.Table) -> ir.Table:
 
 
 def duplicates(lines: ir.Table) -> ir.Table:
-    """One row, `duplicate_rows`: how many lines repeat another one exactly."""
-    repeated = lines.group_by(LINE_KEY).agg(copies=lines.count()).filter(ibis._.copies > 1)
+    """One row, `duplicate_rows`: how many lines repeat another one exactly.
+
+    Only lines that share three short columns with another are compared in all: two thirds of the work, and a fraction
+    of the memory.
+    """
+    shared = lines.group_by(SHORT_KEY).agg(copies=lines.count()).filter(ibis._.copies > 1)
+    alike = lines.semi_join(shared, [lines[name].identical_to(shared[name]) for name in SHORT_KEY])
+    repeated = alike.group_by(LINE_KEY).agg(copies=alike.count()).filter(ibis._.copies > 1)
     return repeated.agg(duplicate_rows=(ibis._.copies - 1).sum().coalesce(0))
 
 

@@ -8,7 +8,6 @@ import io
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import ibis
 import ibis.expr.types as ir
+from isal import igzip, isal_zlib
 
 from etl.engine import Engine
 from etl.errors import SourceError
@@ -34,10 +34,12 @@ USUAL_TIME = "20__-__-__ __:__:__"
 ISO_TIME = r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
 WHOLE_NUMBER = r"^\s*[+-]?[0-9]{1,12}([.]0*)?\s*$"
 DECIMAL_NUMBER = r"^\s*[+-]?([0-9]{1,12}([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?\s*$"
-BLANK_AT_AN_END = r"^\s|\s$"
+FIRST_VISIBLE = "!"  # every blank, tab and line end sorts before it
 SOMETHING_TO_READ = r"\S"
 LARGEST_NUMBER = 1e12  # beyond it a quantity or price is a typing error
 YEARS = (1900, 2199)  # outside of them a date is one, and the calendar of days would be endless; see ISO_TIME
+# The type checker takes the class isal_zlib.error for one of its instances.
+DAMAGED_GZIP: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, isal_zlib.error)  # type: ignore[assignment]
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -117,7 +119,8 @@ def _kind(path: Path) -> str:
 def _unpacked(path: Path, work: Path) -> Path:
     """The text of a gzip file. DuckDB could read it packed, but slower, and without looking at the checksum."""
     plain = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
-    with gzip.open(path, "rb") as packed, plain.open("wb") as out:
+    packed: BinaryIO = igzip.open(path, "rb")  # type: ignore[no-untyped-call] # isal's functions carry no types
+    with packed, plain.open("wb") as out:
         shutil.copyfileobj(packed, out, BLOCK_BYTES)
     return plain
 
@@ -352,14 +355,15 @@ def _canonical(rows: ir.Table, columns: Mapping[str, int], position: int) -> ir.
 
 def _text(cell: ir.Column) -> ir.StringColumn:
     text = _written(cell)
-    # Looking for blanks costs a quarter of trimming every cell.
-    return ibis.ifelse(text.re_search(BLANK_AT_AN_END), text.strip(), text).nullif("")
+    # Two comparisons cost an eighth of trimming every cell. They are true for an empty one too.
+    blank_at_an_end = (text < FIRST_VISIBLE) | (text.right(1) < FIRST_VISIBLE)
+    return ibis.ifelse(blank_at_an_end, text.strip().nullif(""), text)
 
 
 def _description(cell: ir.Column) -> ir.StringColumn:
     """As it stands in the file; null where there is nothing to read."""
     text = _written(cell)
-    return ibis.ifelse(text.re_search(SOMETHING_TO_READ), text, None)
+    return ibis.cases((text >= FIRST_VISIBLE, text), (text.re_search(SOMETHING_TO_READ), text))
 
 
 def _written(cell: ir.Column) -> ir.StringColumn:
@@ -428,7 +432,7 @@ def _opening(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED_GZIP as error:
         raise _unusable(path, f"is cut off or damaged ({error})", "a whole gzip file") from error
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         raise  # a statement of ours that is wrong
