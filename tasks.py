@@ -159,7 +159,7 @@ def etl_sync(
             changes = planned(partial(make, stream=nowhere), settings.s3)
         print("\n".join(changes.lines))
         return ExitCode.CHANGES_PENDING if changes.pending else ExitCode.GOOD
-    print(sync(partial(make, stream=sys.stderr), Path(out or settings.etl.out), settings.s3, force=force))
+    print(sync(partial(make, stream=sys.stderr), Path(out or settings.etl.out), settings.s3, now=now(), force=force))
     return ExitCode.GOOD
 
 

@@ -230,7 +230,10 @@ class Source(_Part):
 
 
 class Manifest(_Part):
-    """metadata.json. `data_from` and `data_through` are the shop's local dates; `generated_at` is UTC."""
+    """metadata.json. `data_from` and `data_through` are the shop's local dates; `generated_at` is UTC.
+
+    `published_by` and `restored_by` say who put it on S3, and from where; on disk they are not there.
+    """
 
     schema_version: Whole
     run_id: Text
@@ -244,6 +247,8 @@ class Manifest(_Part):
     rows_in: Whole
     rows_kept: Whole
     artifacts: dict[str, Artifact]
+    published_by: Text | None = None
+    restored_by: Text | None = None
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

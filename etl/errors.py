@@ -9,8 +9,7 @@
     │   ├── NothingPublished   there is no metadata.json
     │   ├── StoreDenied        the store answered 403
     │   ├── StoreUnreachable   no answer, or the server failed
-    │   ├── DamagedArtifact    an artifact is gone or its bytes do not match the manifest
-    │   └── LostRace           somebody else published first
+    │   └── DamagedArtifact    an artifact is gone or its bytes do not match the manifest
     └── ServeError         a server could not be started
 
 Messages say what was seen, what was expected and what to do. Anything that is not a KpiOpsError is our bug
@@ -74,10 +73,6 @@ class StoreUnreachable(StoreError):
 
 class DamagedArtifact(StoreError):
     """An artifact is gone, or its bytes do not match the manifest."""
-
-
-class LostRace(StoreError):
-    """Somebody else published between our reading metadata.json and our writing it."""
 
 
 class ServeError(KpiOpsError):

@@ -13,7 +13,7 @@ import requests
 
 from etl.contract import Manifest
 from etl.errors import StoreError
-from etl.store import DirectoryStore, S3Store, s3_client
+from etl.store import DirectoryStore, Overtaken, Run, S3Store, publish, s3_client
 from ops import embedded, server
 from ops.server import Running
 from ops.settings import Settings
@@ -59,7 +59,7 @@ def demo(
     with ExitStack() as started:
         local, manifest = _snapshot(shop, story, world)
         store = _bucket(settings, story, world, started)
-        _publish(store, manifest, local, story)
+        _publish(store, manifest, local, story, world.now())
         running = _serve(store, port, story, world, started)
         result = _probe(running.url, story)
         _report(result, store, settings, story, world)
@@ -101,9 +101,12 @@ def _bucket(settings: Settings, story: Story, world: Surroundings, started: Exit
     return store
 
 
-def _publish(store: S3Store, manifest: Manifest, local: DirectoryStore, story: Story) -> None:
+def _publish(store: S3Store, manifest: Manifest, local: DirectoryStore, story: Story, now: datetime) -> None:
     with story.stage("publish") as stage:
-        done = store.publish(manifest, local, store.published())
+        done = publish(store, Run(manifest, local), store.published(), now=now)
+        if isinstance(done, Overtaken):  # in a bucket made a moment ago
+            stage.good, stage.told = False, f"run {done.by.run_id} is newer"
+            return
         stage.told = f"{done.uploaded} files, {done.uploaded_bytes:,} bytes, then metadata.json (run {manifest.run_id})"
 
 

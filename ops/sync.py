@@ -3,10 +3,11 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from etl.contract import Manifest
-from etl.store import DirectoryStore, S3Store, changes, file_name, s3_client
+from etl.store import DirectoryStore, Overtaken, Run, S3Store, changes, file_name, publish, s3_client
 from ops.settings import S3Settings
 
 
@@ -35,7 +36,7 @@ def planned(make: Callable[[Path], Manifest], s3: S3Settings) -> Plan:
     return Plan([published, *lines, *([] if pending else ["nothing to upload but metadata.json"])], pending)
 
 
-def sync(make: Callable[[Path], Manifest], out: Path, s3: S3Settings, *, force: bool = False) -> str:
+def sync(make: Callable[[Path], Manifest], out: Path, s3: S3Settings, *, now: datetime, force: bool = False) -> str:
     """Write the snapshot to `out`, publish it, and say what was done; `force` uploads what is unchanged too.
 
     Raises StoreError, and LostRace where somebody else was faster.
@@ -43,7 +44,9 @@ def sync(make: Callable[[Path], Manifest], out: Path, s3: S3Settings, *, force: 
     store = _store(s3)
     base = store.published()  # first: an S3 that cannot be reached is known before the work is done
     manifest = make(out)
-    done = store.publish(manifest, DirectoryStore(out), base, force=force)
+    done = publish(store, Run(manifest, DirectoryStore(out), force), base, now=now)
+    if isinstance(done, Overtaken):
+        return f"run {done.by.run_id} is newer"
     uploaded = f"{done.uploaded} files uploaded ({done.uploaded_bytes:,} bytes), {done.unchanged} unchanged"
     unversioned = "" if done.versioned else "\nthe bucket keeps no versions: a reader in the middle may have to retry"
     return f"published run {manifest.run_id} to {store.where}: {uploaded}{unversioned}"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +16,6 @@ from etl.contract import FORMATS, Manifest
 from etl.errors import (
     ContractError,
     DamagedArtifact,
-    LostRace,
     NewerContract,
     NothingPublished,
     SettingsError,
@@ -23,7 +23,9 @@ from etl.errors import (
     StoreError,
     StoreUnreachable,
 )
-from etl.store import Base, DirectoryStore, S3Store, changes, open_reader, s3_client
+from etl.store import Base, DirectoryStore, Overtaken, Run, S3Store, changes, open_reader, publish, s3_client
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def wait_for(condition, seconds=60):
 
 def test_a_published_snapshot_reads_back_by_version_and_hash(new_bucket, local, mine):
     store = new_bucket()
-    done = store.publish(mine, local, store.published())
+    done = publish(store, Run(mine, local), store.published(), now=NOW)
     assert (done.uploaded, done.unchanged, done.versioned) == (10, 0, True)
     read = store.current().manifest
     assert read == done.manifest
@@ -205,7 +207,7 @@ def test_a_published_snapshot_reads_back_by_version_and_hash(new_bucket, local, 
 
 def test_s3_itself_holds_the_checksum_and_the_content_type(new_bucket, local, mine):
     store = new_bucket()
-    store.publish(mine, local, store.published())
+    publish(store, Run(mine, local), store.published(), now=NOW)
     head = store.client.head_object(Bucket=store.bucket, Key="processed/rfm.csv", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"]
     assert head["ContentType"] == "text/csv; charset=utf-8"
@@ -213,9 +215,9 @@ def test_s3_itself_holds_the_checksum_and_the_content_type(new_bucket, local, mi
 
 def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_bucket, local, mine, now):
     store = new_bucket()
-    first = store.publish(mine, local, store.published())
+    first = publish(store, Run(mine, local), store.published(), now=NOW)
     later = mine.model_copy(update={"generated_at": now.replace(hour=23), "run_id": "later"})
-    second = store.publish(later, local, store.published())
+    second = publish(store, Run(later, local), store.published(), now=NOW)
     assert (second.uploaded, second.unchanged) == (0, 10)
     assert files_of(second.manifest) == files_of(first.manifest)
     assert store.current().manifest.run_id == "later"
@@ -223,26 +225,25 @@ def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_
 
 def test_a_reader_of_the_old_manifest_still_reads_the_old_bytes(new_bucket, local, mine, other):
     store = new_bucket()
-    old = store.publish(mine, local, store.published()).manifest
-    store.publish(other.current().manifest, other, store.published())
+    old = publish(store, Run(mine, local), store.published(), now=NOW).manifest
+    publish(store, Run(other.current().manifest, other), store.published(), now=NOW)
     assert store.read(old.artifacts["rfm"].csv) == local.read(mine.artifacts["rfm"].csv)
 
 
 def test_who_publishes_on_a_manifest_that_has_moved_loses_and_changes_nothing(new_bucket, local, mine, other):
     store = new_bucket()
-    store.publish(mine, local, store.published())
+    publish(store, Run(mine, local), store.published(), now=NOW)
     base = store.published()
-    winner = store.publish(mine.model_copy(update={"run_id": "winner"}), local, base).manifest
-    with pytest.raises(LostRace):
-        store.publish(other.current().manifest, other, base)
-    with pytest.raises(LostRace):
-        store.publish(other.current().manifest, other, Base())
+    newer = mine.model_copy(update={"run_id": "winner", "generated_at": NOW + timedelta(seconds=1)})
+    winner = publish(store, Run(newer, local), base, now=NOW).manifest
+    for known in (base, Base()):
+        assert publish(store, Run(other.current().manifest, other), known, now=NOW) == Overtaken(winner)
     assert store.current().manifest == winner
 
 
 def test_a_conditional_read_of_the_same_manifest_is_none(new_bucket, local, mine):
     store = new_bucket()
-    store.publish(mine, local, store.published())
+    publish(store, Run(mine, local), store.published(), now=NOW)
     assert store.current(store.current().etag) is None
 
 
@@ -254,7 +255,7 @@ def test_a_damaged_manifest_on_s3_is_replaced_and_one_of_a_newer_release_is_not(
 
     for damage in (b"garbage", b'{"schema_version": 0}', b""):
         put(damage)
-        assert store.publish(mine, local, store.published()).uploaded == 10
+        assert publish(store, Run(mine, local), store.published(), now=NOW).uploaded == 10
         assert store.current().manifest.run_id == mine.run_id
     put(b'{"schema_version": 2}')
     with pytest.raises(NewerContract):
@@ -263,21 +264,21 @@ def test_a_damaged_manifest_on_s3_is_replaced_and_one_of_a_newer_release_is_not(
 
 def test_force_uploads_again_what_the_bucket_has_lost(new_bucket, local, mine):
     store = new_bucket()
-    lost = store.publish(mine, local, store.published()).manifest.artifacts["rfm"].csv
+    lost = publish(store, Run(mine, local), store.published(), now=NOW).manifest.artifacts["rfm"].csv
     store.client.delete_object(Bucket=store.bucket, Key=lost.key, VersionId=lost.version_id)
     with pytest.raises(DamagedArtifact, match="is missing") as caught:
         store.read(lost)
     assert "etl-sync --force" in caught.value.to_do
-    mended = store.publish(mine, local, store.published(), force=True)
+    mended = publish(store, Run(mine, local, force=True), store.published(), now=NOW)
     assert mended.uploaded == 10
     assert store.read(mended.manifest.artifacts["rfm"].csv)
 
 
 def test_without_versioning_a_mixed_read_is_detected_by_its_hash(new_bucket, local, mine, other):
     store = new_bucket(versioned=False)
-    done = store.publish(mine, local, store.published())
+    done = publish(store, Run(mine, local), store.published(), now=NOW)
     assert not done.versioned
-    store.publish(other.current().manifest, other, store.published())
+    publish(store, Run(other.current().manifest, other), store.published(), now=NOW)
     with pytest.raises(DamagedArtifact):
         store.read(done.manifest.artifacts["rfm"].csv)
 
@@ -368,7 +369,7 @@ def test_an_aws_configuration_that_cannot_be_used_is_one_error_of_ours(monkeypat
 
 def test_no_more_is_read_than_the_manifest_says(new_bucket, local, mine):
     store = new_bucket(versioned=False)
-    file = store.publish(mine, local, store.published()).manifest.artifacts["rfm"].csv
+    file = publish(store, Run(mine, local), store.published(), now=NOW).manifest.artifacts["rfm"].csv
     store.client.put_object(Bucket=store.bucket, Key=file.key, Body=bytes(file.bytes * 5))
     with pytest.raises(DamagedArtifact, match=f"has {file.bytes + 1:,} bytes"):
         store.read(file)
@@ -416,5 +417,5 @@ def test_the_reading_half_needs_neither_pandas_nor_pyarrow_nor_duckdb():
 
 def test_a_manifest_placed_on_s3_is_still_a_manifest(new_bucket, local, mine):
     store = new_bucket()
-    placed = store.publish(mine, local, store.published()).manifest
+    placed = publish(store, Run(mine, local), store.published(), now=NOW).manifest
     assert Manifest.from_json(placed.to_json()) == placed

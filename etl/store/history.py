@@ -1,0 +1,59 @@
+"""Runs that were published, from the versions of metadata.json, and going back to one of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from etl.contract import METADATA, ArtifactFile, Manifest
+from etl.errors import ContractError
+from etl.store.publish import replaced
+from etl.store.reader import Held
+from etl.store.s3 import Base, S3Store
+from etl.store.wire import bounded
+
+THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of metadata.json. `manifest` is None where it cannot be read as one; `problem` then says why."""
+
+    version_id: str
+    published_at: datetime
+    is_current: bool
+    manifest: Manifest | None
+    problem: str = ""
+
+
+def publications(store: S3Store, limit: int) -> list[Publication]:
+    """The newest publications, newest first; in a bucket without versions the current one alone. Raises StoreError."""
+    deadline = store.patience.begin()
+    found = store.listed(deadline)[:limit]
+    texts = bounded([store.version(entry["VersionId"]) for entry in found], deadline, threads=THREADS)
+    return [_publication(store, entry, text) for entry, text in zip(found, texts, strict=True)]
+
+
+def _publication(store: S3Store, entry: Any, text: bytes) -> Publication:
+    manifest, problem = None, ""
+    try:
+        manifest = Manifest.from_json(text, where=store.where + METADATA)
+    except ContractError as error:
+        problem = error.seen
+    return Publication(entry["VersionId"], entry["LastModified"], bool(entry["IsLatest"]), manifest, problem)
+
+
+def lost_files(store: S3Store, manifest: Manifest) -> list[str]:
+    """Keys of a manifest whose published version is gone or is not what it was. Raises StoreError."""
+    deadline = store.patience.begin()
+    files = [file for artifact in manifest.artifacts.values() for file in artifact.files.values()]
+    found = bounded([store.looking(file, newest=False) for file in files], deadline, threads=THREADS)
+    return [file.key for file, held in zip(files, found, strict=True) if not _is(file, held)]
+
+
+def _is(file: ArtifactFile, held: Held | None) -> bool:
+    return held is not None and held.sha256 == file.sha256 and held.bytes == file.bytes
+
+
+def restore(store: S3Store, manifest: Manifest, base: Base) -> bool:
+    """Make an earlier manifest the published one, in one write; false where somebody published meanwhile."""
+    return replaced(store, manifest, base, store.patience.begin())

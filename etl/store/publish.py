@@ -1,0 +1,193 @@
+"""Publish a snapshot to S3: upload what changed, then metadata.json, on condition that it is still the one we know."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from etl.contract import METADATA, Format, Manifest
+from etl.errors import NothingPublished, StoreError, StoreUnreachable
+from etl.store.changes import FileChange, changes, is_newer, with_keys
+from etl.store.reader import SnapshotReader, sha256
+from etl.store.s3 import Base, S3Store
+from etl.store.wire import Deadline, NoSuchKey, PreconditionFailed, Request, asked, bounded
+
+CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+THREADS = 4
+LAST_LOOK_S = 10.0  # for the question what became of a write whose answer was lost
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What publishing did. `races`: how often somebody else published an older run first."""
+
+    manifest: Manifest
+    uploaded: int
+    uploaded_bytes: int
+    unchanged: int
+    versioned: bool
+    races: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A newer run is published already, so this one is not."""
+
+    by: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A snapshot to publish: its manifest, and where its files are read.
+
+    `force`: upload every file, and publish even over a newer run. `sent_bytes` is told of bytes as they go, from
+    several threads; a negative number where they must be sent again.
+    """
+
+    manifest: Manifest
+    source: SnapshotReader
+    force: bool = False
+    sent_bytes: Callable[[int], None] = lambda _count: None
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What was uploaded so far: plain name -> VersionId, None in a bucket without versions."""
+
+    versions: dict[str, str | None] = field(default_factory=dict)
+    bytes: int = 0
+
+
+def publish(store: S3Store, run: Run, base: Base, *, now: datetime) -> Published | Overtaken:
+    """Make a run the published one in place of `base`. Of two that are published at once the newer one stays.
+
+    Raises StoreError; what is published is then still what was, whole, unless the message says that nobody knows.
+    """
+    deadline = store.patience.begin()
+    sent = _Sent()
+    races = 0
+    while True:
+        if base.manifest and is_newer(base.manifest, run.manifest, now) and not run.force:
+            return Overtaken(base.manifest)
+        wanted = changes(run.manifest, base.manifest)
+        kept = {} if run.force else _kept(store, wanted, deadline)
+        _upload(store, run, [change for change in wanted if change.name not in kept], sent, deadline)
+        placed = with_keys(run.manifest, store.prefix, {**sent.versions, **kept})
+        if replaced(store, placed, base, deadline):
+            versioned = all(
+                file.version_id for artifact in placed.artifacts.values() for file in artifact.files.values()
+            )
+            return Published(placed, len(sent.versions), sent.bytes, len(wanted) - len(sent.versions), versioned, races)
+        races += 1
+        base = store.base(deadline)
+
+
+def _is_versioned(placed: Manifest) -> bool:
+    return all(file.version_id for artifact in placed.artifacts.values() for file in artifact.files.values())
+
+
+def _kept(store: S3Store, wanted: Iterable[FileChange], deadline: Deadline) -> dict[str, str | None]:
+    """Files that need not be uploaded: plain name -> VersionId.
+
+    A version stays what it was. Without one a publisher that was killed may have written over the object, so that is
+    looked at.
+    """
+    unchanged = {change.name: change for change in wanted if change.change == "unchanged"}
+    kept = {name: change.before.version_id for name, change in unchanged.items() if change.before}
+    doubtful = {name: unchanged[name].file for name, version in kept.items() if not version}
+    placed = [file.model_copy(update={"key": store.prefix + name}) for name, file in doubtful.items()]
+    found = bounded([store.looking(file, newest=True) for file in placed], deadline, threads=THREADS)
+    for (name, file), held in zip(doubtful.items(), found, strict=True):
+        if held is None or held.sha256 != file.sha256:
+            del kept[name]
+    return kept
+
+
+def _upload(store: S3Store, run: Run, wanted: Iterable[FileChange], sent: _Sent, deadline: Deadline) -> None:
+    """Upload files side by side, but those of which a version of ours is there already."""
+    left = [change for change in wanted if not sent.versions.get(change.name)]
+    requests = [_put(store, run, change) for change in left]
+    for change, version in zip(left, bounded(requests, deadline, threads=THREADS), strict=True):
+        sent.versions[change.name] = version
+        sent.bytes += change.file.bytes
+
+
+def _put(store: S3Store, run: Run, change: FileChange) -> Request[str | None]:
+    def send() -> str | None:
+        body = _Counted(run.source.read(change.file), run.sent_bytes)
+        try:
+            return store.put(change.name, body, change.file.sha256, CONTENT_TYPES[change.format], run.manifest.run_id)
+        except BaseException:
+            body.forget()
+            raise
+
+    return Request(f"uploading {store.where}{change.name}", send)
+
+
+def replaced(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline) -> bool:
+    """Whether metadata.json is now `manifest`; false where it was no longer `base`. One write. Raises StoreError.
+
+    An answer may be lost on its way and the write done all the same: then what is published is looked at.
+    """
+    text = manifest.to_json().encode()
+    condition = {"IfMatch": base.etag} if base.etag else {"IfNoneMatch": "*"}
+
+    def send() -> None:
+        store.put(
+            METADATA,
+            text,
+            sha256(text),
+            "application/json",
+            manifest.run_id,
+            CacheControl="no-cache",
+            **condition,
+        )
+
+    try:
+        asked(Request(f"uploading {store.where}{METADATA}", send, (PreconditionFailed, NoSuchKey)), deadline)
+    except (PreconditionFailed, NoSuchKey):  # the latter: there was one, and it was deleted meanwhile
+        return _holds(store, text, deadline)
+    except StoreUnreachable as error:
+        return _after_all(store, text, error)
+    return True
+
+
+def _holds(store: S3Store, text: bytes, deadline: Deadline) -> bool:
+    try:
+        return store.metadata(deadline)[0] == text
+    except NothingPublished:
+        return False
+
+
+def _after_all(store: S3Store, text: bytes, error: StoreUnreachable) -> bool:
+    """True where a write that ended without an answer was done. Else raises `error`, or says that nobody knows."""
+    try:
+        if _holds(store, text, replace(store.patience, deadline_s=LAST_LOOK_S).begin()):
+            return True
+    except StoreError as unknown:
+        raise StoreUnreachable(
+            f"{error.seen}; and then {unknown.seen}",
+            expected="an answer that tells whether the new snapshot is published",
+            to_do="look with `fab freshness`: it is the old one or the new one, whole either way",
+        ) from error
+    raise error
+
+
+class _Counted(io.BytesIO):
+    """Bytes that tell how many of them were taken; what must be sent again is counted back."""
+
+    def __init__(self, data: bytes, taken: Callable[[int], None]) -> None:
+        super().__init__(data)
+        self._taken = taken
+        self._told = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self._told += len(found)
+        self._taken(len(found))
+        return found
+
+    def forget(self) -> None:
+        """None of it arrived."""
+        self._taken(-self._told)
+        self._told = 0

@@ -1,0 +1,222 @@
+"""A snapshot below a prefix of a bucket: read, publish, look at what is held, list and restore earlier runs.
+
+metadata.json names every file with its SHA-256 and VersionId and is written last, on condition that it is still the one
+this run started from: a reader sees the old snapshot or the new one, and two publishers cannot interleave.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from etl.contract import MAX_METADATA_BYTES, METADATA, ArtifactFile, Format, Manifest
+from etl.errors import (
+    ContractError,
+    DamagedArtifact,
+    NewerContract,
+    NothingPublished,
+)
+from etl.store.reader import Current, Held, nothing_published, verified
+from etl.store.wire import (
+    Deadline,
+    NoSuchKey,
+    NotModified,
+    Patience,
+    Request,
+    asked,
+    unexpected,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
+
+CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+RUN_ID_TAG = "kpi-ops-run"  # in the metadata of an object: which run of ours uploaded it
+THREADS = 4
+LAST_LOOK_S = 10.0  # for the question what became of a write whose answer was lost
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is published when a run sets out to replace it: nothing at all (no etag), or something.
+
+    `manifest` is None too where what is there is damaged or of an older contract: it is then replaced as a whole.
+    `text` is metadata.json as it stands.
+    """
+
+    manifest: Manifest | None = None
+    etag: str | None = None
+    text: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """A snapshot below a prefix of a bucket. `prefix` is empty or ends with a slash."""
+
+    client: "S3Client"
+    bucket: str
+    prefix: str
+    patience: Patience = field(default_factory=Patience)
+    encryption: Encryption = "AES256"
+
+    @property
+    def where(self) -> str:
+        """The s3:// address."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    # --- reading
+
+    def current(self, known_etag: str | None = None) -> Current | None:
+        """See SnapshotReader. Raises NothingPublished, StoreDenied, StoreUnreachable or ContractError."""
+        try:
+            text, etag = self.metadata(self.patience.begin(), known_etag)
+        except NotModified:
+            return None
+        return Current(Manifest.from_json(text, where=self.where + METADATA), etag)
+
+    def metadata(self, deadline: Deadline, known_etag: str | None = None) -> tuple[bytes, str]:
+        """The text of metadata.json and its ETag. Raises NotModified only where `known_etag` is given."""
+        place = self.where + METADATA
+        condition: dict[str, Any] = {"IfNoneMatch": known_etag} if known_etag else {}
+
+        def send() -> tuple[bytes, str]:
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + METADATA, **condition)
+            text, etag = _body(answer, MAX_METADATA_BYTES), answer.get("ETag")
+            if not etag:
+                raise unexpected(f"reading {place}: S3 answered without an ETag")
+            return text, etag
+
+        looked_for = (NoSuchKey, NotModified) if known_etag else (NoSuchKey,)
+        try:
+            return asked(Request(f"reading {place}", send, looked_for), deadline)
+        except NoSuchKey as error:
+            raise nothing_published(place) from error
+
+    def read(self, file: ArtifactFile) -> bytes:
+        """See SnapshotReader. Raises DamagedArtifact, StoreDenied or StoreUnreachable."""
+        place = f"s3://{self.bucket}/{file.key}"
+
+        def send() -> bytes:
+            return _body(self.client.get_object(Bucket=self.bucket, Key=file.key, **_version(file)), file.bytes)
+
+        try:
+            data = asked(Request(f"reading {place}", send, (NoSuchKey,)), self.patience.begin())
+        except NoSuchKey as error:
+            raise DamagedArtifact(
+                f"{place} is missing",
+                expected="the object version named in metadata.json",
+                to_do="upload every file again with `fab etl-sync --force`",
+            ) from error
+        return verified(data, file, place)
+
+    def held(self, file: ArtifactFile, *, newest: bool = False) -> Held | None:
+        """See SnapshotReader. Raises StoreDenied, StoreUnreachable or StoreError."""
+        return asked(self.looking(file, newest=newest), self.patience.begin())
+
+    def looking(self, file: ArtifactFile, *, newest: bool) -> Request[Held | None]:
+        """The request for what is held of a file; the answer is None where nothing is."""
+        version = {} if newest else _version(file)
+
+        def send() -> Held:
+            answer = self.client.head_object(Bucket=self.bucket, Key=file.key, ChecksumMode="ENABLED", **version)
+            return Held(
+                bytes=answer["ContentLength"],
+                sha256=_hex(answer.get("ChecksumSHA256")),
+                version_id=_real_version(answer),
+                run_id=answer.get("Metadata", {}).get(RUN_ID_TAG),
+            )
+
+        return Request(f"looking at s3://{self.bucket}/{file.key}", send, absent=lambda: None)
+
+    # --- what publishing needs
+
+    def published(self) -> Base:
+        """What is published now, to be handed to `publish`. Raises NewerContract, StoreDenied or StoreUnreachable."""
+        return self.base(self.patience.begin())
+
+    def base(self, deadline: Deadline) -> Base:
+        """The same, as part of something that has begun."""
+        try:
+            text, etag = self.metadata(deadline)
+        except NothingPublished:
+            return Base()
+        try:
+            return Base(Manifest.from_json(text, where=self.where + METADATA), etag, text)
+        except NewerContract:
+            raise
+        except ContractError:
+            return Base(None, etag, text)
+
+    def put(self, name: str, body: Any, digest: str, content_type: str, run_id: str, **more: Any) -> str | None:
+        """One try to write an object of `digest` (hex SHA-256) below the prefix; gives its VersionId, if it has one.
+
+        S3 compares the SHA-256 with what arrives, keeps it, and encrypts what it stores.
+        """
+        answer = self.client.put_object(
+            Bucket=self.bucket,
+            Key=self.prefix + name,
+            Body=body,
+            ContentType=content_type,
+            Metadata={RUN_ID_TAG: run_id},
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=base64.b64encode(bytes.fromhex(digest)).decode(),
+            ServerSideEncryption=self.encryption,
+            **more,
+        )
+        if _hex(answer.get("ChecksumSHA256")) not in (None, digest):
+            raise unexpected(f"uploading {self.where}{name}: S3 holds other bytes than were sent")
+        return _real_version(answer)
+
+    # --- earlier runs
+
+    def listed(self, deadline: Deadline) -> list[Any]:
+        """What S3 lists of the versions of metadata.json, newest first, delete markers left out."""
+        key = self.prefix + METADATA
+
+        def send() -> list[Any]:
+            pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key)
+            return [entry for page in pages for entry in page.get("Versions", []) if entry["Key"] == key]
+
+        return asked(Request(f"listing the versions of {self.where}{METADATA}", send), deadline)
+
+    def version(self, version_id: str) -> Request[bytes]:
+        """The request for the text of one version of metadata.json."""
+
+        def send() -> bytes:
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + METADATA, VersionId=version_id)
+            return _body(answer, MAX_METADATA_BYTES)
+
+        return Request(f"reading version {version_id} of {self.where}{METADATA}", send)
+
+
+def _body(answer: Any, most_bytes: int) -> bytes:
+    """A body read to its end, where botocore compares its length and checksum with the headers.
+
+    Of more than `most_bytes` only one byte more is read, whatever is sent.
+    """
+    stream = answer["Body"]
+    data: bytes = stream.read(most_bytes + 1)
+    if len(data) <= most_bytes:
+        stream.read(1)
+    return data
+
+
+def _version(file: ArtifactFile) -> dict[str, Any]:
+    return {"VersionId": file.version_id} if file.version_id else {}
+
+
+def _real_version(answer: Any) -> str | None:
+    version: str | None = answer.get("VersionId")
+    return None if version in (None, "null") else version
+
+
+def _hex(checksum: str | None) -> str | None:
+    """Hex of a SHA-256 as S3 writes it; None for none, or for that of an upload in parts (`...-2`)."""
+    if not checksum:
+        return None
+    try:
+        return base64.b64decode(checksum, validate=True).hex()
+    except ValueError:
+        return None

@@ -1,0 +1,64 @@
+"""Read the newest whole snapshot: every file of one run, or nothing."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from etl.contract import ArtifactFile, Manifest
+from etl.errors import ContractError, DamagedArtifact
+from etl.store.reader import Current, SnapshotReader
+
+TRIES = 3
+WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A published manifest and the bytes of the files that were wanted, by SHA-256; every one of that run."""
+
+    current: Current
+    files: Mapping[str, bytes]
+
+
+def whole(
+    reader: SnapshotReader,
+    wanted: Callable[[Manifest], Iterable[ArtifactFile]],
+    known_etag: str | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Whole | None:
+    """The published snapshot, its `wanted` files read and checked; None where it is still the one with `known_etag`.
+
+    Where files do not match their manifest somebody may be publishing (a bucket without versions shows that): it is
+    read anew, and again after a second. Raises KpiOpsError.
+    """
+    current = reader.current(known_etag)
+    if current is None:
+        if known_etag is not None:
+            return None
+        raise _nonsense(reader)
+    for left in reversed(range(TRIES)):
+        try:
+            return Whole(current, {file.sha256: reader.read(file) for file in wanted(current.manifest)})
+        except DamagedArtifact:
+            if not left:
+                raise
+        if left < TRIES - 1:
+            sleep(WAIT_S)
+        current = _anew(reader)
+    raise AssertionError("the last try returns or raises")
+
+
+def _anew(reader: SnapshotReader) -> Current:
+    current = reader.current()
+    if current is None:
+        raise _nonsense(reader)
+    return current
+
+
+def _nonsense(reader: SnapshotReader) -> ContractError:
+    return ContractError(
+        f"{reader.where} answered an unconditional question with 'not modified'",
+        expected="a manifest",
+        to_do="look at what stands between here and the store",
+    )
