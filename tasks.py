@@ -136,7 +136,7 @@ def etl(
     help=ETL_HELP
     | {
         "plan": "print what would be uploaded and change nothing; exit status 2 when anything would be",
-        "force": "upload every file, also what is published unchanged: mends a bucket that lost some",
+        "force": "publish also what looks broken or is older, and upload every file: mends a bucket that lost some",
     },
 )
 def etl_sync(
@@ -154,13 +154,78 @@ def etl_sync(
     settings = load()
     wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
     make = partial(cli.make_snapshot, _sources(settings, source), choices=wanted, now=now())
+    publisher = _publisher(settings)
     if plan:
         with Path(os.devnull).open("w") as nowhere:  # what it would say was written is thrown away again
-            changes = planned(partial(make, stream=nowhere), settings.s3)
-        print("\n".join(changes.lines))
-        return ExitCode.CHANGES_PENDING if changes.pending else ExitCode.GOOD
-    print(sync(partial(make, stream=sys.stderr), Path(out or settings.etl.out), settings.s3, now=now(), force=force))
-    return ExitCode.GOOD
+            return _told(planned(partial(make, stream=nowhere), publisher))
+    out_directory = Path(out or settings.etl.out)
+    return _told(sync(partial(make, stream=sys.stderr), out_directory, publisher, now=now, force=force))
+
+
+def _publisher(settings: Settings) -> Any:
+    from etl.progress import byte_bar
+    from ops.sync import Publisher, store_of
+
+    store = store_of(settings.s3, settings.publish)
+    return Publisher(store, settings.publish, _who(), partial(byte_bar, sys.stderr, "uploading"))
+
+
+def _who() -> str:
+    import getpass
+    import socket
+
+    from ops.who import who
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run a user id without a name
+        user = f"uid {os.getuid()}"
+    return who(os.environ, user, socket.gethostname())  # noqa: TID251 - the door
+
+
+def _told(told: Any) -> int:
+    print(told.text)
+    return int(told.status)
+
+
+LIMIT_HELP = "how many of the newest to show (default: 20)"
+
+
+@task(help={"limit": LIMIT_HELP, "json": "print them as one JSON document"})
+def snapshots(_c: object, limit: str = "20", json: bool = False) -> None:  # noqa: FBT001, FBT002 - a flag of the command line
+    """List the published runs: when, by whom, how much, which is current."""
+    from json import dumps
+
+    from etl.store import publications
+    from ops.snapshots import as_json, listed
+    from ops.sync import store_of
+
+    settings = load()
+    found = publications(store_of(settings.s3, settings.publish), _count("limit", limit))
+    print(dumps(as_json(found), indent=2) if json else listed(found))
+
+
+@task(
+    help={
+        "run": "the run to go back to, as `fab snapshots` names it",
+        "plan": "print what would change and change nothing; exit status 2 when anything would",
+    }
+)
+def snapshot_restore(_c: object, run: str, plan: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Make an earlier published run the current one, in one write."""
+    from ops.snapshots import go_back
+    from ops.sync import store_of
+
+    settings = load()
+    return _told(go_back(store_of(settings.s3, settings.publish), run, by=_who(), plan=plan))
+
+
+def _count(flag: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise SettingsError(
+            f"--{flag} {text} is no count", expected="a whole number above 0", to_do=f"like --{flag} 50"
+        )
+    return int(text)
 
 
 def _sources(settings: Settings, named: Sequence[str] | None) -> list[Path]:
@@ -206,4 +271,4 @@ def uptime_report(_c: object, samples: str | None = None, at: str | None = None,
     return main(["report", *flags, "--cadence", f"{uptime.cadence.total_seconds():.0f}s", *(["--json"] * json)])
 
 
-ns = Collection(demo, etl, etl_sync, uptime_check, uptime_report)
+ns = Collection(demo, etl, etl_sync, snapshots, snapshot_restore, uptime_check, uptime_report)

@@ -4,6 +4,7 @@ A leaf: imports nothing of ours but the errors, and neither pandas nor pyarrow.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -274,6 +275,15 @@ class Manifest(_Part):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise _contract_error(text, where, error) from error
+
+
+def columns_in(text: bytes) -> dict[str, set[str]]:
+    """Artifact -> column names as far as any metadata.json names them, also one that is no Manifest of this release."""
+    try:
+        artifacts = json.loads(text)["artifacts"]
+        return {name: set(artifact["columns"]) for name, artifact in artifacts.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _contradictions(manifest: Manifest) -> list[str]:

@@ -17,6 +17,9 @@ SQL_TYPES = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
 }
+# What a spreadsheet takes for a formula when a cell begins with it. An apostrophe before it makes it text again.
+FORMULA_START = r"^[=+\-@\t\r\n]"
+APOSTROPHE = "chr(39)"
 OPTIONS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER"}
 
 
@@ -62,4 +65,6 @@ def _selected(column: Column, fmt: Format) -> str:
     if column.money and fmt == "csv":
         exact = f"CAST({value} AS DECIMAL(19, 0)) * CAST(0.001 AS DECIMAL(4, 3))"
         value = exact if column.type == "int64" else f"{value} / {MILLS_PER_UNIT}"
+    if column.type == "string" and fmt == "csv":
+        value = f"CASE WHEN regexp_matches({value}, '{FORMULA_START}') THEN {APOSTROPHE} || {value} ELSE {value} END"
     return f'{value} AS "{column.name}"'

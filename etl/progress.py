@@ -24,3 +24,18 @@ def bar(stream: TextIO) -> Iterator[Callable[[str], None]]:
             progress.update(task, description=name, advance=1)
 
         yield step
+
+
+@contextmanager
+def byte_bar(stream: TextIO, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many more bytes have gone; it draws on `stream` if that is a terminal."""
+    if not stream.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)

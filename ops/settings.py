@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -57,10 +57,20 @@ class S3Settings(_Section):
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = "project02-kpi-ecommerce"
     prefix: Annotated[str, AfterValidator(_with_slash)] = "processed/"
 
+    encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] = "AES256"
+
     @property
     def address(self) -> str:
         """s3://bucket/prefix/"""
         return f"s3://{self.bucket}/{self.prefix}"
+
+
+class PublishSettings(_Section):
+    """[publish]"""
+
+    max_rows_down_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    max_days_back: Annotated[int, Field(ge=0)] = 0
+    deadline_s: Positive = 600
 
 
 class DashboardSettings(_Section):
@@ -68,6 +78,7 @@ class DashboardSettings(_Section):
 
     title: str = "Shop KPIs"
     store: str = ""
+    cache: str = "data/cache"
     address: str = "127.0.0.1"
     port: Port = 8501
     refresh_s: Positive = 60
@@ -120,6 +131,7 @@ class Settings(BaseSettings):
 
     etl: EtlSettings = EtlSettings()
     s3: S3Settings = S3Settings()
+    publish: PublishSettings = PublishSettings()
     dashboard: DashboardSettings = DashboardSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     uptime: UptimeSettings = UptimeSettings()

@@ -21,7 +21,7 @@ OURS = {
     "dashboard/": ("dashboard", "etl.contract", "etl.store", "etl.errors", "ops.settings"),
     "ops/settings.py": ("etl.errors",),
     "ops/uptime/probe.py": (),
-    "ops/": ("ops", "etl.contract", "etl.store", "etl.errors"),
+    "ops/": ("ops", "etl.contract", "etl.store", "etl.errors", "etl.summary", "etl.progress"),
 }
 
 # Third party -> the only files that may import it.

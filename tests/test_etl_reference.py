@@ -1,5 +1,6 @@
 """The snapshot against a second version of the definitions, written in pandas, and against published figures."""
 
+import csv
 import hashlib
 import importlib.util
 import json
@@ -42,11 +43,24 @@ def test_quarantine_counts_of_the_sample_shop_agree_with_the_pandas_version(samp
     assert pq.read_metadata(sample_snapshot_dir / "quarantine.parquet").num_rows == sum(expected.values())
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-2+3", "@SUM(A1)", '=HYPERLINK("http://x","y")', "\t=1"])
+def test_a_text_that_a_spreadsheet_would_compute_is_text_in_the_csv_and_as_it_was_in_the_parquet(
+    text, shop, snapshot_of, tmp_path
+):
+    quoted = '"' + text.replace('"', '""') + '"'
+    snapshot_of([shop(("1", "A", quoted, 1, "2026-03-02", "10", "7", quoted))], tmp_path / "out")
+    for name, column in (("top_products", "description"), ("sample_kpis", "description"), ("rfm", "country")):
+        stored = text.strip() if column == "country" else text
+        assert frame(tmp_path / "out", name)[column].tolist() == [stored]
+        with (tmp_path / "out" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            assert [row[column] for row in csv.DictReader(file)] == [f"'{stored}"]
+
+
 def test_the_csv_says_what_the_parquet_says_with_money_in_units(sample_snapshot_dir):
     for name, columns in ARTIFACTS.items():
         texts = [column.name for column in columns if column.type == "string"]
         dates = [column.name for column in columns if column.type in ("date", "timestamp")]
-        csv = pd.read_csv(
+        text = pd.read_csv(
             sample_snapshot_dir / f"{name}.csv",
             dtype=dict.fromkeys(texts, str),
             parse_dates=dates,
@@ -56,10 +70,10 @@ def test_the_csv_says_what_the_parquet_says_with_money_in_units(sample_snapshot_
         parquet = frame(sample_snapshot_dir, name)
         for column in columns:
             if column.money and column.type == "int64":
-                csv[column.name] = (csv[column.name] * 1000).round()
+                text[column.name] = (text[column.name] * 1000).round()
             if column.money and column.type == "float64":
                 parquet[column.name] = parquet[column.name] / 1000
-        pd.testing.assert_frame_equal(csv, parquet, check_dtype=False, check_exact=True, obj=name)
+        pd.testing.assert_frame_equal(text, parquet, check_dtype=False, check_exact=True, obj=name)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What a person types: every command, its help, its exit status, its one message for a mistake."""
 
 import inspect
+import json
 import os
 import re
 import signal
@@ -146,6 +147,36 @@ def test_etl_sync_publishes_and_the_second_time_uploads_only_metadata_json(fab, 
     assert (second.returncode, "0 files uploaded (0 bytes), 10 unchanged" in second.stdout) == (0, True)
     nothing = fab("etl-sync", "--source", path, "--plan", **bucket)
     assert (nothing.returncode, "nothing to upload but metadata.json" in nothing.stdout) == (0, True)
+
+
+def test_published_runs_are_listed_and_gone_back_to(fab, shop, new_bucket):
+    bucket = {"KPI_S3__BUCKET": new_bucket().bucket}
+    later = ("536366", *GOOD[1:4], "2010-12-02 08:26:00", *GOOD[5:])
+    for lines in ([GOOD], [GOOD, later]):
+        assert fab("etl-sync", "--source", shop(*lines), **bucket).returncode == 0
+    newest, oldest = json.loads(fab("snapshots", "--json", **bucket).stdout)
+    assert (newest["current"], newest["data_through"], oldest["current"]) == (True, "2010-12-02", False)
+    assert "@" in newest["published_by"]
+    planned = fab("snapshot-restore", "--run", oldest["run_id"], "--plan", **bucket)
+    assert (planned.returncode, "would go back to" in planned.stdout) == (2, True), planned.stderr
+    done = fab("snapshot-restore", "--run", oldest["run_id"], **bucket)
+    assert (done.returncode, "went back to" in done.stdout) == (0, True), done.stderr
+    table = fab("snapshots", "--limit", "2", **bucket).stdout.splitlines()
+    assert len(table) == 3
+    assert table[1].startswith(oldest["run_id"])
+    assert "current restored by" in table[1]
+
+
+def test_what_looks_broken_is_refused_with_status_1_and_a_wrong_run_or_count_with_3(fab, shop, new_bucket):
+    bucket = {"KPI_S3__BUCKET": new_bucket().bucket}
+    later = ("536366", *GOOD[1:4], "2010-12-02 08:26:00", *GOOD[5:])
+    fab("etl-sync", "--source", shop(GOOD, later), **bucket)
+    refused = fab("etl-sync", "--source", shop(GOOD), **bucket)
+    assert (refused.returncode, "the newest day would move back" in refused.stdout) == (1, True)
+    for words in (("snapshot-restore", "--run", "nonsense"), ("snapshots", "--limit", "0")):
+        done = fab(*words, **bucket)
+        assert (done.returncode, done.stderr.count("error:")) == (3, 1)
+        assert "Traceback" not in done.stderr
 
 
 def test_what_is_in_the_way_of_the_demo_is_named(fab, workplace):

@@ -174,7 +174,10 @@ def _after_all(store: S3Store, text: bytes, error: StoreUnreachable) -> bool:
 
 
 class _Counted(io.BytesIO):
-    """Bytes that tell how many of them were taken; what must be sent again is counted back."""
+    """Bytes that tell how many of them were taken.
+
+    They are read to be signed before they are read to be sent, and again at every other try: going back counts back.
+    """
 
     def __init__(self, data: bytes, taken: Callable[[int], None]) -> None:
         super().__init__(data)
@@ -183,11 +186,20 @@ class _Counted(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
-        self._told += len(found)
-        self._taken(len(found))
+        if found:
+            self._tell(self.tell())
         return found
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        place = super().seek(offset, whence)
+        if place < self._told:
+            self._tell(place)
+        return place
 
     def forget(self) -> None:
         """None of it arrived."""
-        self._taken(-self._told)
-        self._told = 0
+        self._tell(0)
+
+    def _tell(self, place: int) -> None:
+        self._taken(place - self._told)
+        self._told = place
