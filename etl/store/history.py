@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.contract import METADATA, ArtifactFile, Manifest
 from etl.errors import ContractError
-from etl.store.publish import replaced
+from etl.store.publish import replace
 from etl.store.reader import Held
 from etl.store.s3 import Base, S3Store
 from etl.store.wire import bounded
@@ -56,4 +56,4 @@ def _is(file: ArtifactFile, held: Held | None) -> bool:
 
 def restore(store: S3Store, manifest: Manifest, base: Base) -> bool:
     """Make an earlier manifest the published one, in one write; false where somebody published meanwhile."""
-    return replaced(store, manifest, base, store.patience.begin())
+    return replace(store, manifest, base, store.patience.begin()) is None

@@ -2,15 +2,15 @@
 
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from etl.contract import METADATA, Format, Manifest
-from etl.errors import NothingPublished, StoreError, StoreUnreachable
+from etl.errors import StoreError, StoreUnreachable
 from etl.store.changes import FileChange, changes, is_newer, with_keys
 from etl.store.reader import SnapshotReader, sha256
 from etl.store.s3 import Base, S3Store
-from etl.store.wire import Deadline, NoSuchKey, PreconditionFailed, Request, asked, bounded
+from etl.store.wire import Deadline, NoSuchKey, Patience, PreconditionFailed, Request, asked, bounded
 
 CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
 THREADS = 4
@@ -73,13 +73,12 @@ def publish(store: S3Store, run: Run, base: Base, *, now: datetime) -> Published
         kept = {} if run.force else _kept(store, wanted, deadline)
         _upload(store, run, [change for change in wanted if change.name not in kept], sent, deadline)
         placed = with_keys(run.manifest, store.prefix, {**sent.versions, **kept})
-        if replaced(store, placed, base, deadline):
-            versioned = all(
-                file.version_id for artifact in placed.artifacts.values() for file in artifact.files.values()
-            )
-            return Published(placed, len(sent.versions), sent.bytes, len(wanted) - len(sent.versions), versioned, races)
+        found = replace(store, placed, base, deadline)
+        if found is None:
+            unchanged = len(wanted) - len(sent.versions)
+            return Published(placed, len(sent.versions), sent.bytes, unchanged, _is_versioned(placed), races)
         races += 1
-        base = store.base(deadline)
+        base = found
 
 
 def _is_versioned(placed: Manifest) -> bool:
@@ -124,10 +123,11 @@ def _put(store: S3Store, run: Run, change: FileChange) -> Request[str | None]:
     return Request(f"uploading {store.where}{change.name}", send)
 
 
-def replaced(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline) -> bool:
-    """Whether metadata.json is now `manifest`; false where it was no longer `base`. One write. Raises StoreError.
+def replace(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline) -> Base | None:
+    """Make metadata.json `manifest` if it is still `base`, in one write; None when done, else what is there instead.
 
-    An answer may be lost on its way and the write done all the same: then what is published is looked at.
+    An answer may be lost on its way, and the write done all the same: then what is published is looked at. Raises
+    StoreError.
     """
     text = manifest.to_json().encode()
     condition = {"IfMatch": base.etag} if base.etag else {"IfNoneMatch": "*"}
@@ -143,34 +143,31 @@ def replaced(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline)
             **condition,
         )
 
+    doing = f"uploading {store.where}{METADATA}"
     try:
-        asked(Request(f"uploading {store.where}{METADATA}", send, (PreconditionFailed, NoSuchKey)), deadline)
+        asked(Request(doing, send, (PreconditionFailed, NoSuchKey)), deadline)
     except (PreconditionFailed, NoSuchKey):  # the latter: there was one, and it was deleted meanwhile
-        return _holds(store, text, deadline)
+        found = _look(store, f"{doing}: S3 answered that it is no longer what it was")
+        return None if found.text == text else found
     except StoreUnreachable as error:
-        return _after_all(store, text, error)
-    return True
+        found = _look(store, error.seen)
+        if found.text == base.text:
+            raise
+        return None if found.text == text else found
+    return None
 
 
-def _holds(store: S3Store, text: bytes, deadline: Deadline) -> bool:
+def _look(store: S3Store, seen: str) -> Base:
+    """What is published after a write of which nobody knows whether it was done. Says so where that cannot be read."""
+    known = store.patience
     try:
-        return store.metadata(deadline)[0] == text
-    except NothingPublished:
-        return False
-
-
-def _after_all(store: S3Store, text: bytes, error: StoreUnreachable) -> bool:
-    """True where a write that ended without an answer was done. Else raises `error`, or says that nobody knows."""
-    try:
-        if _holds(store, text, replace(store.patience, deadline_s=LAST_LOOK_S).begin()):
-            return True
+        return store.base(Patience(known.attempts, LAST_LOOK_S, known.sleep, known.clock).begin())
     except StoreError as unknown:
         raise StoreUnreachable(
-            f"{error.seen}; and then {unknown.seen}",
+            f"{seen}; and then {unknown.seen}",
             expected="an answer that tells whether the new snapshot is published",
             to_do="look with `fab freshness`: it is the old one or the new one, whole either way",
-        ) from error
-    raise error
+        ) from unknown
 
 
 class _Counted(io.BytesIO):
