@@ -41,7 +41,7 @@ PAGES = (
 def main(settings: Settings) -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=settings.dashboard.title, page_icon="\N{BAR CHART}", layout="wide")
-    holder = shared(settings.store_address, settings.dashboard.refresh_s)
+    holder = shared(settings.store_address, settings.dashboard.refresh_s, settings.dashboard.cache)
     state = holder.state(FIRST_LOAD_WAIT_S)
     shown = {_page(page, state.snapshot): page for page in PAGES}
     opened = st.navigation(list(shown), position="hidden")

@@ -3,14 +3,15 @@
 import io
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from etl.contract import ARTIFACTS, Column, ColumnType, Manifest
-from etl.errors import ContractError, DamagedArtifact, KpiOpsError
-from etl.store import Current, SnapshotReader, open_reader
+from etl.contract import ARTIFACTS, ArtifactFile, Column, ColumnType, Manifest
+from etl.errors import ContractError, KpiOpsError
+from etl.store import SnapshotCache, SnapshotReader, Whole, cache_of, nothing_at_hand, open_reader, whole
 
 if TYPE_CHECKING:  # pandas and pyarrow take half a second; the server should listen first
     import pandas as pd
@@ -86,12 +87,22 @@ class State:
 class LastGood:
     """Holds the last snapshot that was read whole; a thread looks for a newer one every `refresh_s` seconds."""
 
-    def __init__(self, reader: SnapshotReader, *, refresh_s: float, clock: Callable[[], datetime]) -> None:
-        """Nothing is read before `start` or `refresh`. `clock` gives aware times."""
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        *,
+        refresh_s: float,
+        clock: Callable[[], datetime],
+        cache: SnapshotCache | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nothing is read before `start` or `refresh`. `clock` gives aware times; `sleep` waits between two tries."""
         self.where = reader.where
         self._reader = reader
         self._refresh_s = refresh_s
         self._clock = clock
+        self._cache = cache
+        self._sleep = sleep
         self._state = State()
         self._tried = threading.Event()
         self._stopping = threading.Event()
@@ -115,9 +126,11 @@ class LastGood:
 
     def refresh(self) -> State:
         """Look once, and keep what was good if looking fails."""
+        if not self._tried.is_set():
+            self._state = State(self._kept())
         good = self._state.snapshot
         try:
-            newer = load(self._reader, good)
+            newer = load(self._reader, good, self._cache, sleep=self._sleep)
         except KpiOpsError as error:
             self._state = State(good, self._problem(error))
         except Exception as error:  # a bug must not end the thread in silence: the page would grow old unsaid
@@ -129,6 +142,24 @@ class LastGood:
             self._state = State(newer)
         self._tried.set()
         return self._state
+
+    def _kept(self) -> Snapshot | None:
+        """What this machine keeps of the store: the last good snapshot until a look has ended well.
+
+        A store that does not answer at all lets the first look take a minute, and nobody has to wait that long.
+        """
+        try:
+            kept = self._cache.last(lambda manifest: _shown(manifest).values()) if self._cache else None
+            snapshot = _snapshot(kept, None) if kept else None
+        except KpiOpsError as error:
+            log.warning("what is kept of %s cannot be used: %s", self.where, error)
+        except Exception:  # as in refresh: the store may well be read all the same
+            log.exception("reading what is kept of %s failed", self.where)
+        else:
+            if snapshot:
+                log.info("serving run=%s as it was kept of %s", snapshot.manifest.run_id, self.where)
+            return snapshot
+        return None
 
     def _problem(self, error: Exception) -> Problem:
         known = self._state.problem
@@ -145,39 +176,49 @@ class LastGood:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def load(reader: SnapshotReader, known: Snapshot | None) -> Snapshot:
-    """The published snapshot: `known` itself if it still is that one. Raises KpiOpsError."""
-    current = reader.current(known.etag if known else None)
-    if current is None and known is not None:
-        return known
-    try:
-        return _read(reader, current or _anew(reader), known)
-    except DamagedArtifact:
-        # Somebody may have published between our reading the manifest and its files; then the new manifest is whole.
-        return _read(reader, _anew(reader), known)
+def load(
+    reader: SnapshotReader,
+    known: Snapshot | None,
+    cache: SnapshotCache | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Snapshot:
+    """The published snapshot: `known` itself if it still is that one. Raises KpiOpsError.
+
+    What of it is in `known` or in the cache is not downloaded; what was read whole is kept in the cache.
+    """
+
+    def wanted(manifest: Manifest) -> list[ArtifactFile]:
+        return [file for name, file in _shown(manifest).items() if _unchanged(known, name, file) is None]
+
+    at_hand = cache.read if cache else nothing_at_hand
+    newer = whole(reader, wanted, known.etag if known else None, at_hand=at_hand, sleep=sleep)
+    if newer is None:
+        return cast("Snapshot", known)  # only who sends an ETag can be told that nothing is newer
+    snapshot = _snapshot(newer, known)
+    if cache:
+        cache.keep(newer)
+    return snapshot
 
 
-def _anew(reader: SnapshotReader) -> Current:
-    current = reader.current()
-    if current is None:
-        raise ContractError(
-            f"{reader.where} answered an unconditional question with 'not modified'",
-            expected="a manifest",
-            to_do="look at what stands between the dashboard and the store",
-        )
-    return current
+def _shown(manifest: Manifest) -> dict[str, ArtifactFile]:
+    return {name: manifest.artifacts[name].parquet for name in SHOWN}
 
 
-def _read(reader: SnapshotReader, current: Current, known: Snapshot | None) -> Snapshot:
-    """Every frame, read and checked; a frame whose bytes did not change is taken from `known`."""
+def _unchanged(known: Snapshot | None, name: str, file: ArtifactFile) -> "pd.DataFrame | None":
+    """The frame of `known`, where it was made of the same bytes."""
+    if known and known.manifest.artifacts[name].parquet.sha256 == file.sha256:
+        return known.frames[name]
+    return None
+
+
+def _snapshot(read: Whole, known: Snapshot | None) -> Snapshot:
+    """Every frame, checked; those whose bytes were not read are those of `known`."""
     frames = {}
-    for name in SHOWN:
-        file = current.manifest.artifacts[name].parquet
-        if known and known.manifest.artifacts[name].parquet.sha256 == file.sha256:
-            frames[name] = known.frames[name]
-        else:
-            frames[name] = frame(name, reader.read(file), file.rows)
-    return Snapshot(current.manifest, current.etag, frames)
+    for name, file in _shown(read.current.manifest).items():
+        same = _unchanged(known, name, file)
+        frames[name] = frame(name, read.files[file.sha256], file.rows) if same is None else same
+    return Snapshot(read.current.manifest, read.current.etag, frames)
 
 
 def frame(name: str, parquet: bytes, rows: int) -> "pd.DataFrame":
@@ -226,11 +267,15 @@ _shared: dict[str, LastGood] = {}
 _shared_lock = threading.Lock()
 
 
-def shared(address: str, refresh_s: float) -> LastGood:
-    """The process's holder for a store, started on first use. Raises SettingsError for an address of unknown form."""
+def shared(address: str, refresh_s: float, cache: str = "") -> LastGood:
+    """The process's holder for a store, started on first use; `cache`: a directory for what it keeps of S3, or "".
+
+    Raises SettingsError for an address of unknown form.
+    """
     with _shared_lock:
         if address not in _shared:
-            holder = LastGood(open_reader(address), refresh_s=refresh_s, clock=_utc_now)
+            reader = open_reader(address)
+            holder = LastGood(reader, refresh_s=refresh_s, clock=_utc_now, cache=cache_of(reader, cache))
             holder.start()
             _shared[address] = holder
         return _shared[address]

@@ -88,7 +88,7 @@ def _serve(options: argparse.Namespace) -> None:
         import streamlit as _  # noqa: F401
 
         try:
-            holder = shared(settings.store_address, settings.dashboard.refresh_s)
+            holder = shared(settings.store_address, settings.dashboard.refresh_s, settings.dashboard.cache)
             server = _server(holder, release, public)
             if options.until_stdin_closes:
                 threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()

@@ -95,6 +95,7 @@ def _bucket(settings: Settings, story: Story, world: Surroundings, started: Exit
     with story.stage("s3") as stage:
         endpoint = started.enter_context(embedded.s3_server())
         embedded.point_aws_at(endpoint, world.environ)
+        world.environ["KPI_DASHBOARD__CACHE"] = ""  # each demo is a store of its own, and nothing of it shall remain
         store = S3Store(s3_client(), settings.s3.bucket, settings.s3.prefix)
         embedded.make_bucket(store.client, store.bucket)
         stage.told = f"{endpoint}, bucket {store.bucket}, versioned"

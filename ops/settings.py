@@ -4,9 +4,9 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -84,13 +84,28 @@ class DashboardSettings(_Section):
     refresh_s: Positive = 60
 
 
-class FreshnessSettings(_Section):
-    """[freshness]: ages in hours on two clocks."""
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)  # as datetime.weekday() counts
+Hours = Annotated[float, Field(gt=0, le=1_000_000)]
 
-    generated_warn_h: Positive = 26
-    generated_error_h: Positive = 50
-    data_warn_h: Positive = 48
-    data_error_h: Positive = 96
+
+def _open_once_a_week(closed: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
+    if set(closed) == set(WEEKDAYS):
+        msg = "a day of the week on which the shop is open is expected: else the data would never be too old"
+        raise ValueError(msg)
+    return closed
+
+
+class FreshnessSettings(_Section):
+    """[freshness]: ages in hours on two clocks; the data clock stands still on the (UTC) days the shop is closed."""
+
+    generated_warn_h: Hours = 26
+    generated_error_h: Hours = 50
+    data_warn_h: Hours = 48
+    data_error_h: Hours = 96
+    closed_weekdays: Annotated[tuple[Weekday, ...], AfterValidator(_open_once_a_week)] = ()
+    closed_days: tuple[date, ...] = ()
+    dashboard: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
 class TargetSettings(_Section):

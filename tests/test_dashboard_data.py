@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +19,7 @@ from dashboard.data import LastGood, load
 from etl import contract
 from etl.contract import ARTIFACTS, Artifact, ArtifactFile, Manifest, Source
 from etl.errors import ContractError, DamagedArtifact, KpiOpsError, NothingPublished, SettingsError, StoreUnreachable
-from etl.store import Current, DirectoryStore, sha256
+from etl.store import Current, DirectoryStore, Held, Run, S3Store, SnapshotCache, SnapshotReader, Whole, publish, sha256
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ARROW = {
@@ -72,6 +74,7 @@ class Shop:
             content = replaced.get(name, parquet(table(name, rows)))
             self.files[f"{name}.parquet"] = content
             stored = artifact_file(f"{name}.parquet", content, rows)
+            self.files[f"{name}.csv"] = b""
             csv = artifact_file(f"{name}.csv", b"", rows)
             artifacts[name] = Artifact(columns=contract.columns_of(name), parquet=stored, csv=csv)
         self.manifest = Manifest(
@@ -106,6 +109,9 @@ class Shop:
             raise DamagedArtifact(f"{file.key} is damaged", expected="its bytes", to_do="publish again")
         return content
 
+    def held(self, file: ArtifactFile, *, newest: bool = False) -> Held | None:
+        raise NotImplementedError
+
 
 @pytest.fixture
 def shop() -> Shop:
@@ -122,8 +128,19 @@ class Clock:
         return self.now
 
 
-def holder(shop: Shop, clock: Callable[[], datetime] | None = None) -> LastGood:
-    return LastGood(shop, refresh_s=60, clock=clock or Clock())
+def holder(
+    reader: SnapshotReader, clock: Callable[[], datetime] | None = None, cache: SnapshotCache | None = None
+) -> LastGood:
+    return LastGood(reader, refresh_s=60, clock=clock or Clock(), cache=cache, sleep=no_sleep)
+
+
+def no_sleep(_: float) -> None:
+    pass
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> SnapshotCache:
+    return SnapshotCache(tmp_path / "cache" / "of-this-store")
 
 
 def away() -> StoreUnreachable:
@@ -181,10 +198,11 @@ def test_the_problem_is_forgotten_when_the_store_answers_again(shop: Shop):
     assert held.refresh().problem is None
 
 
-def test_a_file_that_changed_between_manifest_and_read_is_tried_once_more_with_a_new_manifest(shop: Shop):
-    shop.damaged_reads = 1
-    assert load(shop, None).manifest is shop.manifest
-    assert shop.asked == [None, None]
+def test_a_file_that_changed_between_manifest_and_read_is_tried_again_with_a_new_manifest(shop: Shop):
+    for damaged in (1, 2):
+        shop.damaged_reads, shop.asked = damaged, []
+        assert load(shop, None, sleep=no_sleep).manifest is shop.manifest
+        assert shop.asked == [None] * (damaged + 1)
 
 
 def test_a_file_that_stays_damaged_is_a_problem_not_an_endless_loop(shop: Shop):
@@ -195,7 +213,7 @@ def test_a_file_that_stays_damaged_is_a_problem_not_an_endless_loop(shop: Shop):
     state = held.refresh()
     assert state.snapshot is good
     assert isinstance(state.problem.error if state.problem else None, DamagedArtifact)
-    assert shop.asked[1:] == [good.etag if good else "", None]
+    assert shop.asked[1:] == [good.etag if good else "", None, None]
 
 
 def test_nothing_published_is_a_problem_without_a_snapshot():
@@ -219,6 +237,256 @@ def test_a_bug_in_reading_is_told_as_a_problem_and_the_thread_lives_on(shop: Sho
     assert state.problem.reason == "ZeroDivisionError: oh"
     assert "Traceback" in caplog.text
     assert held.refresh().snapshot is not None
+
+
+def only_changed(shop: Shop, name: str, at: datetime) -> None:
+    """Publish a run in which one artifact alone has other bytes."""
+    shop.publish(at=at, **{name: pq_with_other_bytes(name)})
+
+
+def pq_with_other_bytes(name: str) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table(name, 3), sink, compression="none")
+    return sink.getvalue()
+
+
+def test_of_a_run_with_one_changed_artifact_only_that_one_is_read_and_parsed(shop: Shop):
+    held = holder(shop)
+    first = held.refresh().snapshot
+    shop.reads.clear()
+    only_changed(shop, "rfm", NOON + timedelta(hours=24))
+    second = held.refresh().snapshot
+    assert first is not None
+    assert second is not None
+    assert shop.reads == ["rfm.parquet"]
+    assert {name for name in data.SHOWN if second.frames[name] is first.frames[name]} == set(data.SHOWN) - {"rfm"}
+
+
+# --- what this machine keeps ------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_starts_while_the_store_is_away_shows_what_the_one_before_it_kept(
+    shop: Shop, cache: SnapshotCache
+):
+    holder(shop, cache=cache).refresh()
+    clock = Clock(NOON + timedelta(hours=3))
+    shop.faults = [away(), away()]
+    held = holder(shop, clock, cache)
+    for minutes in (0, 1):
+        clock.now = NOON + timedelta(hours=3, minutes=minutes)
+        state = held.refresh()
+        assert state.snapshot is not None
+        assert state.snapshot.manifest == shop.manifest
+        assert state.snapshot.daily["net_sales"].tolist() == [7, 7, 7]
+        assert state.problem is not None
+        assert (state.problem.reason, state.problem.since) == ("S3 answered 503", NOON + timedelta(hours=3))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        NothingPublished("there is no metadata.json", expected="one", to_do="publish"),
+        ContractError("metadata.json is no manifest", expected="one", to_do="publish"),
+        DamagedArtifact("rfm.parquet is damaged", expected="its bytes", to_do="publish"),
+        ZeroDivisionError("a bug"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_whatever_keeps_the_first_look_from_a_snapshot_what_was_kept_is_shown(
+    shop: Shop, cache: SnapshotCache, fault: Exception
+):
+    holder(shop, cache=cache).refresh()
+    shop.faults = [fault]
+    state = holder(shop, cache=cache).refresh()
+    assert state.snapshot is not None
+    assert state.problem is not None
+    assert state.problem.error is fault
+
+
+def test_when_the_store_is_back_it_is_asked_whether_it_still_is_what_was_kept(shop: Shop, cache: SnapshotCache):
+    kept = holder(shop, cache=cache).refresh().snapshot
+    held = holder(shop, cache=cache)
+    shop.faults = [away()]
+    shown = held.refresh().snapshot
+    shop.reads.clear()
+    shop.asked.clear()
+    assert held.refresh() == data.State(shown)
+    assert (shop.asked, shop.reads) == ([kept.etag if kept else ""], [])
+
+
+def test_what_was_kept_is_there_while_the_first_look_at_a_store_that_does_not_answer_lasts(
+    shop: Shop, cache: SnapshotCache
+):
+    holder(shop, cache=cache).refresh()
+    looking, answer = Event(), Event()
+
+    class Slow(Shop):
+        def current(self, known_etag: str | None = None) -> Current | None:
+            looking.set()
+            answer.wait(10)
+            return super().current(known_etag)
+
+    held = holder(Slow(faults=[away()]), cache=cache)
+    held.start()
+    assert looking.wait(10)
+    state = held.state()
+    answer.set()
+    held.stop()
+    assert state.snapshot is not None
+    assert state.snapshot.manifest == shop.manifest
+    assert state.problem is None
+
+
+def test_a_kept_snapshot_that_is_not_what_this_release_shows_is_passed_over(
+    shop: Shop, cache: SnapshotCache, caplog: pytest.LogCaptureFixture
+):
+    shop.publish(rfm=without("rfm", "segment"))
+    assert shop.manifest is not None
+    files = {file.sha256: shop.files[file.key] for a in shop.manifest.artifacts.values() for file in a.files.values()}
+    cache.keep(Whole(Current(shop.manifest, "etag"), files))
+    shop.faults = [away()]
+    state = holder(shop, cache=cache).refresh()
+    assert state.snapshot is None
+    assert state.problem is not None
+    assert "what is kept of memory cannot be used: rfm.parquet has columns" in caplog.text
+    shop.publish()
+    assert holder(shop, cache=cache).refresh().problem is None
+
+
+def test_a_snapshot_that_cannot_be_shown_is_not_kept(shop: Shop, cache: SnapshotCache):
+    good = holder(shop, cache=cache).refresh().snapshot
+    shop.publish(rfm=without("rfm", "segment"))
+    holder(shop, cache=cache).refresh()
+    shop.faults = [away()]
+    state = holder(shop, cache=cache).refresh()
+    assert good is not None
+    assert state.snapshot is not None
+    assert state.snapshot.manifest == good.manifest
+
+
+def test_nothing_is_kept_where_no_cache_is_wanted(shop: Shop):
+    shop.faults = [away()]
+    assert holder(shop).refresh().snapshot is None
+
+
+# --- what S3 is asked for ---------------------------------------------------------------------------------------------
+
+
+class NewBucket(Protocol):
+    def __call__(self, *, versioned: bool = True) -> S3Store: ...
+
+
+def published(store: S3Store, shop: Shop) -> None:
+    assert shop.manifest is not None
+    publish(store, Run(shop.manifest, shop), store.published(), now=NOON)
+
+
+def recorded(store: S3Store) -> list[tuple[str, bool, int]]:
+    """What is asked of S3 from now on: the method and the key's name, whether on a condition, the status."""
+    sent: list[tuple[str, bool]] = []
+    asked: list[tuple[str, bool, int]] = []
+
+    def sending(request: Any, **_: object) -> None:
+        name = urlsplit(request.url).path.rpartition("/")[2]
+        sent.append((f"{request.method} {name}", "If-None-Match" in request.headers))
+
+    def received(response_dict: Any, **_: object) -> None:
+        asked.append((*sent[-1], response_dict["status_code"]))
+
+    store.client.meta.events.register("before-send.s3", sending)
+    store.client.meta.events.register("response-received.s3", received)
+    return asked
+
+
+def test_a_poll_of_an_unchanged_snapshot_is_one_conditional_request_answered_with_304(
+    new_bucket: NewBucket, shop: Shop, cache: SnapshotCache
+):
+    store = new_bucket()
+    published(store, shop)
+    held = holder(store, cache=cache)
+    held.refresh()
+    asked = recorded(store)
+    held.refresh()
+    held.refresh()
+    assert asked == [("GET metadata.json", True, 304)] * 2
+
+
+def test_of_a_new_run_on_s3_only_what_changed_is_downloaded(new_bucket: NewBucket, shop: Shop, cache: SnapshotCache):
+    store = new_bucket()
+    published(store, shop)
+    held = holder(store, cache=cache)
+    held.refresh()
+    only_changed(shop, "top_products", NOON + timedelta(hours=24))
+    published(store, shop)
+    asked = recorded(store)
+    assert held.refresh().problem is None
+    assert asked == [("GET metadata.json", True, 200), ("GET top_products.parquet", False, 200)]
+    asked.clear()
+    assert holder(store, cache=cache).refresh().problem is None
+    assert [what for what, *_ in asked] == ["GET metadata.json"]
+
+
+def test_after_a_restart_nothing_but_metadata_json_is_asked_for(
+    new_bucket: NewBucket, shop: Shop, cache: SnapshotCache
+):
+    store = new_bucket()
+    published(store, shop)
+    first = holder(store, cache=cache).refresh().snapshot
+    asked = recorded(store)
+    state = holder(store, cache=cache).refresh()
+    assert asked == [("GET metadata.json", True, 304)]
+    assert (state.snapshot.manifest if state.snapshot else None) == (first.manifest if first else 0)
+    shop.publish(at=NOON + timedelta(hours=24))  # calculated again, with the same result
+    published(store, shop)
+    asked.clear()
+    assert holder(store, cache=cache).refresh().problem is None
+    assert asked == [("GET metadata.json", True, 200)]
+
+
+def test_a_cache_that_was_damaged_costs_a_download_and_nothing_else(
+    new_bucket: NewBucket, shop: Shop, cache: SnapshotCache
+):
+    store = new_bucket()
+    published(store, shop)
+    holder(store, cache=cache).refresh()
+    (cache.directory / sha256(shop.files["rfm.parquet"])).write_bytes(b"PAR1 nothing of the kind PAR1")
+    asked = recorded(store)
+    state = holder(store, cache=cache).refresh()
+    assert state.problem is None
+    assert [what for what, *_ in asked] == ["GET metadata.json", "GET rfm.parquet"]
+    asked.clear()
+    holder(store, cache=cache).refresh()
+    assert [what for what, *_ in asked] == ["GET metadata.json"]
+
+
+def test_in_a_bucket_without_versions_somebody_who_publishes_meanwhile_is_waited_for(
+    new_bucket: NewBucket, shop: Shop, cache: SnapshotCache
+):
+    store = new_bucket(versioned=False)
+    published(store, shop)
+    held = holder(store, cache=cache)
+    held.refresh()
+    shop.publish(rows=4, at=NOON + timedelta(hours=1))
+    published(store, shop)
+    newest = Shop()
+    newest.publish(rows=5, at=NOON + timedelta(hours=2))
+    client = store.client
+
+    def publishing(request: Any, **_: object) -> None:
+        if "rfm" in request.url:
+            client.meta.events.unregister("before-send.s3.GetObject", publishing)
+            published(store, newest)
+
+    client.meta.events.register("before-send.s3.GetObject", publishing)
+    state = held.refresh()
+    assert state.problem is None
+    assert state.snapshot is not None
+    assert state.snapshot.manifest.rows_in == 5
+    assert {len(frame) for frame in state.snapshot.frames.values()} == {5}
+    assert cache.last(lambda manifest: [manifest.artifacts["rfm"].parquet]) is not None
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
 
 
 def without(name: str, column: str) -> bytes:
@@ -272,6 +540,26 @@ def test_the_thread_reads_at_once_looks_again_and_stops_at_once(shop: Shop):
 
 def test_waiting_for_the_first_attempt_is_bounded():
     assert LastGood(Shop(), refresh_s=60, clock=Clock()).state(wait_s=0.01) == data.State()
+
+
+def test_a_process_keeps_what_it_reads_from_s3_where_the_settings_say(
+    new_bucket: NewBucket, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = new_bucket()
+    published(store, shop)
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", store.client.meta.endpoint_url)
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert data.shared(store.where, 60, "data/cache").state(wait_s=10).snapshot is not None
+        data.stop_shared()
+        (place,) = (tmp_path / "data" / "cache").iterdir()
+        assert (place / "last").exists()
+        assert data.shared(str(tmp_path), 60, "data/other").state(wait_s=10).problem is not None
+        assert not (tmp_path / "data" / "other").exists()
+    finally:
+        data.stop_shared()
 
 
 def test_a_process_has_one_holder_for_each_store(tmp_path: Path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -205,12 +206,22 @@ def test_a_published_snapshot_reads_back_by_version_and_hash(new_bucket, local, 
     assert [store.read(file) for file in files_of(read)] == [local.read(file) for file in files_of(mine)]
 
 
-def test_s3_itself_holds_the_checksum_and_the_content_type(new_bucket, local, mine):
+def test_s3_itself_holds_checksum_content_type_encryption_and_the_run_it_came_from(new_bucket, local, mine):
     store = new_bucket()
     publish(store, Run(mine, local), store.published(), now=NOW)
     head = store.client.head_object(Bucket=store.bucket, Key="processed/rfm.csv", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"]
     assert head["ContentType"] == "text/csv; charset=utf-8"
+    assert head["ServerSideEncryption"] == "AES256"
+    assert head["Metadata"] == {"kpi-ops-run": mine.run_id}
+
+
+def test_another_encryption_is_asked_for_where_the_settings_say_so(new_bucket, local, mine):
+    store = replace(new_bucket(), encryption="aws:kms")
+    publish(store, Run(mine, local), store.published(), now=NOW)
+    for name in ("rfm.csv", "metadata.json"):
+        head = store.client.head_object(Bucket=store.bucket, Key=f"processed/{name}")
+        assert head["ServerSideEncryption"] == "aws:kms"
 
 
 def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_bucket, local, mine, now):

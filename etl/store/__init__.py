@@ -4,13 +4,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from etl.errors import SettingsError
+from etl.store.cache import SnapshotCache, cache_of
 from etl.store.changes import FileChange, changes
 from etl.store.directory import DirectoryStore
 from etl.store.history import Publication, lost_files, publications, restore
 from etl.store.publish import Overtaken, Published, Run, publish
 from etl.store.reader import Current, Held, SnapshotReader, file_name, sha256
 from etl.store.s3 import Base, S3Store
-from etl.store.whole import Whole, whole
+from etl.store.whole import Whole, nothing_at_hand, whole
 from etl.store.wire import Patience, s3_client
 
 __all__ = [
@@ -25,11 +26,14 @@ __all__ = [
     "Published",
     "Run",
     "S3Store",
+    "SnapshotCache",
     "SnapshotReader",
     "Whole",
+    "cache_of",
     "changes",
     "file_name",
     "lost_files",
+    "nothing_at_hand",
     "open_reader",
     "publications",
     "publish",

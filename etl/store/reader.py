@@ -21,14 +21,14 @@ class Held:
     """What a store holds under the key of an artifact file, told without reading it.
 
     `sha256` is None where the store does not know it, as for an object that another tool uploaded; `run_id` is the run
-    that uploaded it, None where it is not ours; `published` is false where the plain key holds another version than the
-    one asked for.
+    that uploaded it, None where it is not ours; `archived`: it is there, but S3 gives it to nobody before it is restored.
     """
 
     bytes: int
     sha256: str | None
     version_id: str | None = None
     run_id: str | None = None
+    archived: bool = False
 
 
 class SnapshotReader(Protocol):

@@ -7,6 +7,7 @@ this run started from: a reader sees the old snapshot or the new one, and two pu
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from etl.contract import MAX_METADATA_BYTES, METADATA, ArtifactFile, Format, Manifest
@@ -15,9 +16,11 @@ from etl.errors import (
     DamagedArtifact,
     NewerContract,
     NothingPublished,
+    StoreDenied,
 )
 from etl.store.reader import Current, Held, nothing_published, verified
 from etl.store.wire import (
+    Answer,
     Deadline,
     NoSuchKey,
     NotModified,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
 
 CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 RUN_ID_TAG = "kpi-ops-run"  # in the metadata of an object: which run of ours uploaded it
 THREADS = 4
 LAST_LOOK_S = 10.0  # for the question what became of a write whose answer was lost
@@ -49,6 +53,15 @@ class Base:
     manifest: Manifest | None = None
     etag: str | None = None
     text: bytes | None = None
+
+
+class _Hidden(Answer):
+    """Not to be read with these credentials; or absent, which S3 does not tell those who may not list the bucket."""
+
+    @staticmethod
+    def says(status: int, code: str) -> bool:
+        """403, the credentials themselves being good."""
+        return status == HTTPStatus.FORBIDDEN and code == "AccessDenied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +101,18 @@ class S3Store:
                 raise unexpected(f"reading {place}: S3 answered without an ETag")
             return text, etag
 
-        looked_for = (NoSuchKey, NotModified) if known_etag else (NoSuchKey,)
+        looked_for = (NoSuchKey, _Hidden, *([NotModified] if known_etag else []))
         try:
             return asked(Request(f"reading {place}", send, looked_for), deadline)
         except NoSuchKey as error:
             raise nothing_published(place) from error
+        except _Hidden as error:
+            raise StoreDenied(
+                f"reading {place}: S3 answered 403 AccessDenied",
+                expected="credentials that may read below this prefix, and something published there",
+                to_do="check AWS_PROFILE or the instance's role, and the bucket's policy; where they are right nothing "
+                "is published yet: who may not list the bucket is not told what is absent, so try `fab etl-sync`",
+            ) from error
 
     def read(self, file: ArtifactFile) -> bytes:
         """See SnapshotReader. Raises DamagedArtifact, StoreDenied or StoreUnreachable."""
@@ -126,6 +146,7 @@ class S3Store:
                 sha256=_hex(answer.get("ChecksumSHA256")),
                 version_id=_real_version(answer),
                 run_id=answer.get("Metadata", {}).get(RUN_ID_TAG),
+                archived=_is_archived(answer),
             )
 
         return Request(f"looking at s3://{self.bucket}/{file.key}", send, absent=lambda: None)
@@ -201,6 +222,12 @@ def _body(answer: Any, most_bytes: int) -> bytes:
     if len(data) <= most_bytes:
         stream.read(1)
     return data
+
+
+def _is_archived(answer: Any) -> bool:
+    """Whether an object must be restored before it can be read."""
+    away = answer.get("StorageClass") in ARCHIVES or bool(answer.get("ArchiveStatus"))
+    return away and 'ongoing-request="false"' not in answer.get("Restore", "")
 
 
 def _version(file: ArtifactFile) -> dict[str, Any]:
