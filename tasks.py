@@ -247,6 +247,30 @@ def _wanted(settings: Settings, layout: str | None, *, drop_duplicates: bool) ->
     return settings.etl.model_copy(update=changed)
 
 
+@task(
+    help={
+        "json": "print the findings as one JSON document, in the shape of dbt's sources.json",
+        "badge": "write the verdict as an SVG to this file too",
+        "dashboard": "ask the page at this URL whether it shows what is published (default: [freshness] dashboard)",
+    }
+)
+def freshness(_c: object, json: bool = False, badge: str = "", dashboard: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Judge what is published: its age on two clocks, and every file."""
+    from etl.store import open_reader
+    from ops.checkup import checkup
+    from ops.render import write_whole
+    from ops.shown import page_at
+    from ops.verdict import as_badge, as_json, as_text
+
+    settings = load()
+    page = page_at(dashboard or settings.freshness.dashboard, settings.dashboard.refresh_s)
+    verdict = checkup(partial(open_reader, settings.store_address), settings.freshness, now=now(), page=page)
+    print(as_json(verdict) if json else as_text(verdict))
+    if badge:
+        write_whole(Path(badge), as_badge(verdict))
+    return verdict.exit_code
+
+
 @task()
 def uptime_check(_c: object) -> int:
     """Look at every target, record it, rewrite the report."""
@@ -271,4 +295,4 @@ def uptime_report(_c: object, samples: str | None = None, at: str | None = None,
     return main(["report", *flags, "--cadence", f"{uptime.cadence.total_seconds():.0f}s", *(["--json"] * json)])
 
 
-ns = Collection(demo, etl, etl_sync, snapshots, snapshot_restore, uptime_check, uptime_report)
+ns = Collection(demo, etl, etl_sync, snapshots, snapshot_restore, freshness, uptime_check, uptime_report)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -158,7 +159,11 @@ def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         msg = "a time with Z at its end is expected"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        msg = "a time of the years 1 to 9999 in UTC is expected"
+        raise ValueError(msg) from error
 
 
 def _relative(key: str) -> str:
@@ -168,12 +173,28 @@ def _relative(key: str) -> str:
     return key
 
 
+def _written_as(pattern: str) -> BeforeValidator:
+    """A text must be ISO 8601: pydantic would read a number of seconds since 1970 too."""
+
+    def check(value: object) -> object:
+        if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(pattern, value)):
+            return value
+        msg = "a date like 2026-11-22 is expected"
+        raise ValueError(msg)
+
+    return BeforeValidator(check)
+
+
+_DAY = r"\d{4}-\d{2}-\d{2}"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Day = Annotated[date, Field(strict=False), _written_as(_DAY)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Key = Annotated[Text, AfterValidator(_relative)]
 UtcTime = Annotated[
     datetime,
+    Field(strict=False),
+    _written_as(_DAY + r".*"),
     AfterValidator(_utc),
     PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json"),
 ]
@@ -239,8 +260,8 @@ class Manifest(_Part):
     schema_version: Whole
     run_id: Text
     generated_at: UtcTime
-    data_from: date
-    data_through: date
+    data_from: Day
+    data_through: Day
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     source: Source
     code_version: Text

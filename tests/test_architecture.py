@@ -39,7 +39,7 @@ HELD = {
     "pydantic": ("etl/contract.py", "ops/settings.py"),
     "pydantic_settings": ("ops/settings.py",),
     "python_calamine": ("etl/sources.py",),
-    "requests": ("ops/uptime/control.py", "ops/uptime/__main__.py", "ops/demo.py"),
+    "requests": ("ops/uptime/control.py", "ops/uptime/__main__.py", "ops/demo.py", "ops/shown.py"),
     "rich": ("etl/progress.py",),
     "starlette": ("dashboard/serve.py",),
     "tenacity": ("etl/store/wire.py",),

@@ -14,6 +14,7 @@ import requests
 
 from etl.contract import ARTIFACTS, SCHEMA_VERSION, Artifact, ArtifactFile, Manifest, Source, columns_of
 from etl.errors import KpiOpsError, SettingsError
+from etl.store import Patience
 from ops.settings import FreshnessSettings, TargetSettings
 from ops.uptime import record
 from ops.uptime.__main__ import main
@@ -296,19 +297,28 @@ def manifest(generated_at: datetime) -> Manifest:
 
 def test_the_line_about_the_data_is_the_verdict_on_what_is_published(tmp_path: Path):
     (tmp_path / "metadata.json").write_text(manifest(NOON - timedelta(hours=30)).to_json())
-    assert freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings()) == (
-        "freshness: warn: generated 30 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago"
+    at_once = Patience(attempts=1, deadline_s=20, sleep=lambda _s: None)
+    line = freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings(), patience=at_once)
+    assert line.startswith(
+        "freshness: foreign: generated 30 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago; "
+        "10 of 10 files are not what metadata.json says: "
     )
 
 
 @pytest.mark.parametrize(
-    ("published", "words"), [(None, "there is no"), ("{}", "is not a manifest"), ("", "is not a manifest")]
+    ("published", "word", "words"),
+    [
+        (None, "missing", "there is no"),
+        ("{}", "foreign", "is not a manifest"),
+        ("", "unreadable", "is not a manifest"),
+        ('{"schema_version": 9}', "cannot tell", "has schema_version 9"),
+    ],
 )
-def test_where_nothing_can_be_read_the_line_says_why(tmp_path: Path, published: str | None, words: str):
+def test_where_nothing_can_be_read_the_line_says_why(tmp_path: Path, published: str | None, word: str, words: str):
     if published is not None:
         (tmp_path / "metadata.json").write_text(published)
     line = freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings())
-    assert line.startswith("freshness: cannot tell: ")
+    assert line.startswith(f"freshness: {word}: ")
     assert words in line
 
 

@@ -242,7 +242,7 @@ def test_check_records_every_target_and_writes_the_report_beside_the_settings(ur
     ]
     report = (tmp_path / "uptime.md").read_text()
     assert "dashboard is up, stopped is degraded" in report
-    assert "freshness: cannot tell: there is no nothing/here/metadata.json" in report
+    assert "freshness: missing: there is no nothing/here/metadata.json" in report
 
 
 def test_the_probe_needs_nothing_but_the_standard_library(urls: dict[str, str]):

@@ -21,7 +21,7 @@ class Held:
     """What a store holds under the key of an artifact file, told without reading it.
 
     `sha256` is None where the store does not know it, as for an object that another tool uploaded; `run_id` is the run
-    that uploaded it, None where it is not ours; `archived`: it is there, but S3 gives it to nobody before it is restored.
+    that uploaded it, None where it is not ours; `archived`: it is there, but has to be restored before it can be read.
     """
 
     bytes: int

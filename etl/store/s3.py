@@ -5,12 +5,11 @@ this run started from: a reader sees the old snapshot or the new one, and two pu
 """
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
-from etl.contract import MAX_METADATA_BYTES, METADATA, ArtifactFile, Format, Manifest
+from etl.contract import MAX_METADATA_BYTES, METADATA, ArtifactFile, Manifest
 from etl.errors import (
     ContractError,
     DamagedArtifact,
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
 
 Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
 
-CONTENT_TYPES: Mapping[Format, str] = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 RUN_ID_TAG = "kpi-ops-run"  # in the metadata of an object: which run of ours uploaded it
-THREADS = 4
-LAST_LOOK_S = 10.0  # for the question what became of a write whose answer was lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,8 @@ def _once(request: Request[T]) -> T:
         if request.absent and isinstance(translated, NoSuchKey):
             return request.absent()
         raise translated from error
-    except (BotoCoreError, HTTPError, OSError, RecursionError) as error:  # the last: a redirect to itself
+    except (BotoCoreError, HTTPError, OSError, RecursionError, ValueError) as error:
+        # The last two: a redirect to itself; a header that is no number or no date.
         if "redential" in type(error).__name__:
             raise _denied(request.doing, str(error)) from error
         raise Passing(

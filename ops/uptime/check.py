@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from etl.errors import KpiOpsError, SettingsError
-from etl.store import open_reader
-from ops.freshness import judge
-from ops.settings import FreshnessSettings, TargetSettings
+from etl.store import Patience, open_reader
+from ops.checkup import checkup
+from ops.settings import DashboardSettings, FreshnessSettings, TargetSettings
+from ops.shown import page_at
 from ops.uptime import maintenance, record
 from ops.uptime.probe import (
     DEFAULT_TIMEOUT_S,
@@ -32,6 +34,7 @@ from ops.uptime.report import as_markdown, report
 _WORST_FIRST: tuple[Verdict, ...] = ("down", "unknown", "degraded", "up")
 _OURS_TOO: frozenset[Stage | None] = frozenset({"dns", "tcp", "tls"})  # stages at which our own network fails as well
 _TOO_SLOW = frozenset({"timeout", "script_timeout"})
+PATIENCE = Patience(attempts=1, deadline_s=20)  # for the line on freshness: the schedule does not wait for it
 
 
 def check(
@@ -117,18 +120,22 @@ def rewrite_report(
         ) from error
 
 
-def freshness_line(store_address: str, *, now: datetime, limits: FreshnessSettings) -> str:
-    """The report's line about the age of the published data. It changes neither uptime nor an exit status.
+def freshness_line(
+    store_address: str, *, now: datetime, limits: FreshnessSettings, patience: Patience = PATIENCE
+) -> str:
+    """The report's line about the published data: its age, its files, the page. It changes no uptime, no exit status.
 
-    `store_address`: a directory or s3://bucket/prefix/. Where the store gives no manifest, the line says why.
+    `store_address`: a directory or s3://bucket/prefix/. The line comes within the deadline of `patience` and says what
+    cannot be told.
     """
     try:
-        current = open_reader(store_address).current()
+        page = page_at(limits.dashboard, DashboardSettings().refresh_s)
+        verdict = checkup(partial(open_reader, store_address), limits, now=now, page=page, patience=patience)
     except KpiOpsError as error:
         return f"freshness: cannot tell: {error.seen}"
-    if current is None:  # only ever said to a reader that knows the manifest already
-        return "freshness: cannot tell: the store says that nothing has changed"
-    return f"freshness: {judge(current.manifest, now, limits).text}"
+    except Exception as error:  # noqa: BLE001 - a bug there is no reason to record no uptime
+        return f"freshness: cannot tell: {error!r}"
+    return f"freshness: {verdict.line}"
 
 
 def target_of(settings: TargetSettings, by: str) -> Target:
