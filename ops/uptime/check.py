@@ -1,7 +1,6 @@
 """What the schedule runs: look at every target, record what was seen, rewrite the report."""
 
 import ipaddress
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from etl.errors import KpiOpsError, SettingsError
 from etl.store import Patience, open_reader
 from ops.checkup import checkup
+from ops.render import write_whole
 from ops.settings import DashboardSettings, FreshnessSettings, TargetSettings
 from ops.shown import page_at
 from ops.uptime import maintenance, record
@@ -106,18 +106,7 @@ def rewrite_report(
     """Write the report on all samples of `directory`, whole or not at all. Raises KpiOpsError."""
     numbers = report(record.read(directory), now=now, cadence=cadence, maintenance=maintenance.read(directory))
     text = as_markdown(numbers, freshness=freshness)
-    temporary = report_path.with_name(f".{report_path.name}.{os.getpid()}")
-    try:
-        report_path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        temporary.replace(report_path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise KpiOpsError(
-            f"cannot write {report_path}: {error.strerror or error}",
-            expected="a file that this user may write",
-            to_do="name another in settings.toml [uptime] report, or mend its rights; the samples are recorded",
-        ) from error
+    write_whole(report_path, text)
 
 
 def freshness_line(
