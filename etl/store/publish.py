@@ -71,13 +71,16 @@ def publish(store: S3Store, run: Run, base: Base, *, now: datetime) -> Published
             return Overtaken(base.manifest)
         wanted = changes(run.manifest, base.manifest)
         kept = {} if run.force else _kept(store, wanted, deadline)
-        _upload(store, run, [change for change in wanted if change.name not in kept], sent, deadline)
+        left = [change for change in wanted if change.name not in kept]
+        _upload(store, run, left, sent, deadline)
+        if any(kept.values()) or any(sent.versions.values()):
+            _upload(store, run, left, sent, deadline)  # in a bucket with versions, what came back without one
         placed = with_keys(run.manifest, store.prefix, {**sent.versions, **kept})
         found = replace(store, placed, base, deadline)
         if found is None:
             unchanged = len(wanted) - len(sent.versions)
             return Published(placed, len(sent.versions), sent.bytes, unchanged, _is_versioned(placed), races)
-        races += 1
+        races += found.text != base.text
         base = found
 
 
@@ -131,8 +134,11 @@ def replace(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline) 
     """
     text = manifest.to_json().encode()
     condition = {"IfMatch": base.etag} if base.etag else {"IfNoneMatch": "*"}
+    tries = 0
 
     def send() -> None:
+        nonlocal tries
+        tries += 1
         store.put(
             METADATA,
             text,
@@ -148,13 +154,24 @@ def replace(store: S3Store, manifest: Manifest, base: Base, deadline: Deadline) 
         asked(Request(doing, send, (PreconditionFailed, NoSuchKey)), deadline)
     except (PreconditionFailed, NoSuchKey):  # the latter: there was one, and it was deleted meanwhile
         found = _look(store, f"{doing}: S3 answered that it is no longer what it was")
-        return None if found.text == text else found
-    except StoreUnreachable as error:
+    except StoreError as error:
+        if tries == 1 and not isinstance(error, StoreUnreachable):
+            raise  # refused at once
         found = _look(store, error.seen)
         if found.text == base.text:
-            raise
-        return None if found.text == text else found
-    return None
+            raise _not_done(error) from error
+    else:
+        return None
+    return None if found.text == text else found
+
+
+def _not_done(error: StoreError) -> StoreUnreachable:
+    return StoreUnreachable(
+        error.seen,
+        expected=error.expected,
+        to_do="try again; a moment ago the published snapshot was still the old one. Should the write be under way "
+        "yet, it is the old one or the new one, whole either way",
+    )
 
 
 def _look(store: S3Store, seen: str) -> Base:

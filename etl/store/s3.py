@@ -26,6 +26,7 @@ from etl.store.wire import (
     Patience,
     Request,
     asked,
+    complete,
     unexpected,
 )
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+VERSION_HEADER = "x-amz-version-id"
 RUN_ID_TAG = "kpi-ops-run"  # in the metadata of an object: which run of ours uploaded it
 
 
@@ -92,6 +94,7 @@ class S3Store:
 
         def send() -> tuple[bytes, str]:
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + METADATA, **condition)
+            complete(answer, f"reading {place}")
             text, etag = _body(answer, MAX_METADATA_BYTES), answer.get("ETag")
             if not etag:
                 raise unexpected(f"reading {place}: S3 answered without an ETag")
@@ -115,7 +118,8 @@ class S3Store:
         place = f"s3://{self.bucket}/{file.key}"
 
         def send() -> bytes:
-            return _body(self.client.get_object(Bucket=self.bucket, Key=file.key, **_version(file)), file.bytes)
+            answer = self.client.get_object(Bucket=self.bucket, Key=file.key, **_version(file))
+            return _body(complete(answer, f"reading {place}"), file.bytes)
 
         try:
             data = asked(Request(f"reading {place}", send, (NoSuchKey,)), self.patience.begin())
@@ -137,6 +141,7 @@ class S3Store:
 
         def send() -> Held:
             answer = self.client.head_object(Bucket=self.bucket, Key=file.key, ChecksumMode="ENABLED", **version)
+            complete(answer, f"looking at s3://{self.bucket}/{file.key}")
             return Held(
                 bytes=answer["ContentLength"],
                 sha256=_hex(answer.get("ChecksumSHA256")),
@@ -182,9 +187,23 @@ class S3Store:
             ServerSideEncryption=self.encryption,
             **more,
         )
-        if _hex(answer.get("ChecksumSHA256")) not in (None, digest):
+        complete(answer, f"uploading {self.where}{name}")
+        if not answer.get("ETag") or _hex(answer.get("ChecksumSHA256")) not in (None, digest):
             raise unexpected(f"uploading {self.where}{name}: S3 holds other bytes than were sent")
-        return _real_version(answer)
+        version = _real_version(answer)
+        if version and [*answer["ResponseMetadata"]["HTTPHeaders"]][-1] == VERSION_HEADER:
+            # A connection that ends among the headers is no error to Python, and may have cut this last one short.
+            self._confirm(ArtifactFile(key=self.prefix + name, sha256=digest, bytes=0, rows=0, version_id=version))
+        return version
+
+    def _confirm(self, file: ArtifactFile) -> None:
+        """Raises Passing where there is no such version."""
+        try:
+            found = self.held(file)
+        except StoreDenied:  # 400, for what cannot be a version
+            found = None
+        if found is None or found.sha256 != file.sha256:
+            raise unexpected(f"uploading s3://{self.bucket}/{file.key}: S3 holds no version {file.version_id}")
 
     # --- earlier runs
 
@@ -194,7 +213,8 @@ class S3Store:
 
         def send() -> list[Any]:
             pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=key)
-            return [entry for page in pages for entry in page.get("Versions", []) if entry["Key"] == key]
+            whole_pages = (complete(page, f"listing {self.where}{METADATA}") for page in pages)
+            return [entry for page in whole_pages for entry in page.get("Versions", []) if entry["Key"] == key]
 
         return asked(Request(f"listing the versions of {self.where}{METADATA}", send), deadline)
 
@@ -203,7 +223,7 @@ class S3Store:
 
         def send() -> bytes:
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + METADATA, VersionId=version_id)
-            return _body(answer, MAX_METADATA_BYTES)
+            return _body(complete(answer, f"reading a version of {self.where}{METADATA}"), MAX_METADATA_BYTES)
 
         return Request(f"reading version {version_id} of {self.where}{METADATA}", send)
 

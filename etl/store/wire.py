@@ -19,7 +19,13 @@ LONGEST_WAIT_S = 10.0
 SHORTEST_WAIT_S = 0.2
 # Refusals that pass: what was sent was damaged or cut off on its way.
 PASSING_CODES = frozenset(
-    {"BadDigest", "RequestTimeout", "IncompleteBody", "XAmzContentSHA256Mismatch", "InvalidDigest"}
+    {
+        "BadDigest",
+        "RequestTimeout",
+        "IncompleteBody",
+        "XAmzContentSHA256Mismatch",
+        "InvalidDigest",
+    }
 )
 CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
@@ -157,7 +163,7 @@ def bounded(requests: Sequence[Request[T]], deadline: Deadline, *, threads: int 
                     return
                 asked.append(request.doing)
             try:
-                done.put((place, _patiently(request, deadline), None))
+                done.put((place, _patiently(request, deadline, failed), None))
             except BaseException as error:  # noqa: BLE001 - whoever waits raises it
                 failed.set()
                 done.put((place, None, error))
@@ -177,19 +183,23 @@ def bounded(requests: Sequence[Request[T]], deadline: Deadline, *, threads: int 
     return [answers[place] for place in range(len(requests))]
 
 
-def _patiently(request: Request[T], deadline: Deadline) -> T:
-    """Ask until it is answered, tried often enough, or too late."""
+def _patiently(request: Request[T], deadline: Deadline, given_up: threading.Event) -> T:
+    """Ask until it is answered, tried often enough, or too late; once it was given up nothing more is sent."""
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-    enough = stop_after_attempt(deadline.patience.attempts)
+    def attempt() -> T:
+        if given_up.is_set() or not deadline.left_s:
+            raise _too_slow(request.doing, deadline)
+        return _once(request)
+
     trying = Retrying(
         retry=retry_if_exception_type(Passing),
-        stop=lambda state: enough(state) or not deadline.left_s,
+        stop=stop_after_attempt(deadline.patience.attempts),
         wait=wait_random_exponential(multiplier=SHORTEST_WAIT_S, max=LONGEST_WAIT_S),
-        sleep=deadline.patience.sleep,
+        sleep=lambda wait_s: deadline.patience.sleep(min(wait_s, deadline.left_s)),
         reraise=True,
     )
-    answered: T = trying(_once, request)
+    answered: T = trying(attempt)
     return answered
 
 
@@ -242,6 +252,19 @@ def _translated(response: Any, request: Request[Any]) -> Exception:
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return _denied(doing, f"S3 answered {said}")
     return unexpected(f"{doing}: S3 answered {said}")
+
+
+def complete(answer: T, doing: str) -> T:
+    """The same answer. Raises Passing where its headers were cut off, which is no error to Python.
+
+    HTTP/1.1 says in one of two headers how long a body is; S3 sends them late. What may be cut off is taken for it.
+    """
+    said: Any = answer
+    if not {"content-length", "transfer-encoding"} & set(said["ResponseMetadata"]["HTTPHeaders"]):
+        if "Body" in said:
+            said["Body"].close()
+        raise unexpected(f"{doing}: the answer was cut off")
+    return answer
 
 
 def unexpected(seen: str) -> Passing:

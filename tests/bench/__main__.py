@@ -1,4 +1,4 @@
-"""`make bench`: the tables of docs/performance.md. `make bench BENCH=etl` (demo, fresh) for one of them."""
+"""`make bench`: the tables of docs/performance.md. `make bench BENCH=etl` (demo, fresh, publish) for one of them."""
 
 import gzip
 import os
@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from tests.bench.measure import in_turn, run, table
+from tests.bench.publish import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
@@ -89,7 +90,7 @@ def fresh(directory: Path) -> None:
 
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all."""
-    every = {each.__name__: each for each in (etl, demo, fresh)}
+    every = {each.__name__: each for each in (etl, demo, publish, fresh)}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
             every[name](Path(directory))
