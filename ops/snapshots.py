@@ -10,7 +10,7 @@ from etl.summary import figures
 from ops.compare import figure_lines, run_line
 from ops.sync import Told, published_figures
 
-SEARCHED = 1000  # publications that are looked through for a run: three years of daily ones
+SEARCHED = (20, 1000)  # publications that are looked through for a run: the last days', then three years of daily ones
 COLUMNS = ("run", "published (UTC)", "by", "code", "lines", "newest day", "")
 
 
@@ -75,7 +75,7 @@ def go_back(store: S3Store, run_id: str, *, by: str, plan: bool = False) -> Told
     Raises StoreError where there is no such run, its files are gone, or somebody publishes meanwhile.
     """
     base = store.published()
-    wanted = _found(publications(store, SEARCHED), run_id, store)
+    wanted = _found(store, run_id)
     if base.manifest and base.manifest.run_id == wanted.run_id:
         return Told(f"published already: {run_line(base.manifest)}", ExitCode.GOOD)
     _must_be_whole(store, wanted)
@@ -92,11 +92,16 @@ def go_back(store: S3Store, run_id: str, *, by: str, plan: bool = False) -> Told
     return Told(f"went back to {run_line(wanted)}\n{compared}\n{after}", ExitCode.GOOD)
 
 
-def _found(found: Sequence[Publication], run_id: str, store: S3Store) -> Manifest:
+def _found(store: S3Store, run_id: str) -> Manifest:
     """The manifest of a run, as it was published last."""
-    for publication in found:
-        if publication.manifest and publication.manifest.run_id == run_id:
-            return publication.manifest
+    found: Sequence[Publication] = ()
+    for limit in SEARCHED:
+        found = publications(store, limit)
+        for publication in found:
+            if publication.manifest and publication.manifest.run_id == run_id:
+                return publication.manifest
+        if len(found) < limit:
+            break
     known = list(dict.fromkeys(each.manifest.run_id for each in found if each.manifest))
     shown = ", ".join(known[:5]) + (", ..." if len(known) > len(known[:5]) else "")
     one_only = " (a bucket without versions keeps the current run alone)" if len(found) == 1 else ""

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from etl.errors import StoreDenied, StoreError, StoreUnreachable
 from etl.store import DirectoryStore, Overtaken, Patience, Published, Run, S3Store, publish
-from etl.store.wire import NoSuchKey, Request, asked, bounded
+from etl.store.wire import NoSuchKey, Request, asked, bounded, complete
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
@@ -135,6 +135,42 @@ def test_the_deadline_holds_whatever_a_request_does_and_names_it():
     stuck.set()
 
 
+def test_what_was_given_up_is_not_sent_again_after_its_wait():
+    clock = [0.0]
+
+    def sleep(_seconds):
+        clock[0] += 20
+
+    send = Failing(*[answered(503, "SlowDown")] * 4)
+    patience = Patience(attempts=5, deadline_s=10, sleep=sleep, clock=lambda: clock[0])
+    with pytest.raises(StoreUnreachable, match="not done 10 s after all began"):
+        asked(Request("uploading", send), patience.begin())
+    assert send.tries == 1
+
+
+def test_no_wait_is_longer_than_what_is_left_until_the_deadline():
+    clock, waits = [0.0], []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        clock[0] += seconds
+
+    send = Failing(*[answered(503, "SlowDown")] * 99)
+    patience = Patience(attempts=99, deadline_s=3, sleep=sleep, clock=lambda: clock[0])
+    with pytest.raises(StoreUnreachable):
+        asked(Request("uploading", send), patience.begin())
+    assert sum(waits) <= 3
+
+
+def test_an_answer_without_a_length_was_cut_off_and_is_asked_for_again(deadline):
+    cut = {"ResponseMetadata": {"HTTPHeaders": {"date": "today", "x-amz-version-id": "6b0e"}}}
+    good = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-version-id": "6b0e7cb8", "content-length": "0"}}}
+    answers = [cut, good]
+    assert asked(Request("asking", lambda: complete(answers.pop(0), "asking")), deadline) is good
+    with pytest.raises(StoreUnreachable, match="asking: the answer was cut off"):
+        complete(cut, "asking")
+
+
 @pytest.fixture
 def dripping():
     """An S3 that answers at once and then sends a byte now and then, for ever."""
@@ -213,6 +249,40 @@ def test_a_write_that_was_done_is_a_success_though_its_answer_was_lost(new_bucke
     done = publish(losing(store, done=True), mine, store.published(), now=NOW)
     assert isinstance(done, Published)
     assert store.current().manifest == done.manifest
+
+
+def test_a_write_that_was_done_and_then_refused_at_its_second_try_is_a_success(new_bucket, mine):
+    class Twisting(LosingAnswers):
+        """Does it and says 503; then the clock is wrong."""
+
+        tries = 0
+
+        def put_object(self, **words):
+            if not words["Key"].endswith("metadata.json"):
+                return self.client.put_object(**words)
+            self.tries += 1
+            if self.tries == 1:
+                self.client.put_object(**words)
+                raise answered(503, "SlowDown")
+            raise answered(403, "RequestTimeTooSkewed")
+
+    store = new_bucket()
+    patience = Patience(attempts=3, sleep=lambda _seconds: None)
+    twisting = S3Store(Twisting(store.client, done=True), store.bucket, store.prefix, patience)
+    done = publish(twisting, mine, store.published(), now=NOW)
+    assert store.current().manifest == done.manifest
+
+
+def test_a_write_that_is_refused_at_once_says_that_the_old_snapshot_is_still_published(new_bucket, mine):
+    class Refusing(LosingAnswers):
+        def put_object(self, **_words):
+            raise answered(403, "AccessDenied")
+
+    store = new_bucket()
+    refusing = S3Store(Refusing(store.client, done=False), store.bucket, store.prefix)
+    with pytest.raises(StoreDenied, match="403 AccessDenied") as caught:
+        publish(refusing, mine, store.published(), now=NOW)
+    assert caught.value.to_do.endswith("the published snapshot is still the old one")
 
 
 def test_a_write_that_was_not_done_is_an_error_and_the_old_snapshot_is_still_published(new_bucket, mine):
