@@ -18,6 +18,7 @@ from etl.contract import Manifest
 from etl.errors import ExitCode, KpiOpsError, SettingsError, SourceError
 from ops.settings import Settings, load
 
+NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
 DEMO_DIRECTORY = Path(".demo")
 SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
 
@@ -31,8 +32,12 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
             cli.stop_like_ctrl_c()
             try:
                 status = body(*arguments, **flags)
+                sys.stdout.flush()
             except KpiOpsError as error:
                 raise Exit(f"error: {error}", code=ExitCode.COULD_NOT) from error
+            except BrokenPipeError as error:  # who reads has seen enough, as in `fab snapshots | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise Exit(code=NOBODY_READS) from error
             except KeyboardInterrupt as error:
                 raise Exit("interrupted; what was there before is untouched", code=cli.INTERRUPTED) from error
             if status:

@@ -179,6 +179,23 @@ def test_what_looks_broken_is_refused_with_status_1_and_a_wrong_run_or_count_wit
         assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_gets_no_traceback(workplace, s3_endpoint, new_bucket):
+    environ = environment(s3_endpoint) | {"KPI_S3__BUCKET": new_bucket().bucket}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [FAB, "freshness"],
+            cwd=workplace,
+            env=environ,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_what_is_in_the_way_of_the_demo_is_named(fab, workplace):
     for name in ("sample.csv", "serve.log"):
         (workplace / ".demo" / name).mkdir(parents=True)
