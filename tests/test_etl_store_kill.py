@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from datetime import timedelta
 from multiprocessing import forkserver
+from types import ModuleType
 
 import pytest
 
@@ -31,7 +33,10 @@ def processes():
     """Real processes that start at once: they are forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["etl.store", "tests.made_runs", "tests.s3_proxy", "botocore.client", "pytest"])
-    yield context
+    with pytest.MonkeyPatch.context() as patch:
+        # A page under test leaves its script as __main__, and every process would begin by running that.
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield context
     forkserver._forkserver._stop()  # else it stays until the last test is over
 
 
