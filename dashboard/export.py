@@ -6,8 +6,7 @@ import pandas as pd
 from pandas.api.types import is_object_dtype, is_string_dtype
 
 from dashboard import format as text
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+from etl.contract import FORMULA_STARTS
 
 
 def csv(frame: pd.DataFrame, money: Collection[str] = ()) -> bytes:

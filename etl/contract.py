@@ -27,6 +27,8 @@ from etl.errors import ContractError, NewerContract
 SCHEMA_VERSION = 1
 METADATA = "metadata.json"
 QUARANTINE = "quarantine.parquet"
+# What a spreadsheet takes for a formula where a cell begins with it; in a CSV an apostrophe stands before it.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 MILLS_PER_UNIT = 1000
 MAX_METADATA_BYTES = 1_000_000
 
@@ -278,6 +280,11 @@ class Manifest(_Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def files(self) -> list[ArtifactFile]:
+        """Every file of every artifact, in the order of metadata.json."""
+        return [file for artifact in self.artifacts.values() for file in artifact.files.values()]
 
     def to_json(self) -> str:
         """The text of metadata.json: stable key order, two spaces, a newline at its end."""

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 
-from etl.contract import ARTIFACTS, FORMATS, MILLS_PER_UNIT, Artifact, ArtifactFile, Column, Format, columns_of
+from etl.contract import (
+    ARTIFACTS,
+    FORMATS,
+    FORMULA_STARTS,
+    MILLS_PER_UNIT,
+    Artifact,
+    ArtifactFile,
+    Column,
+    Format,
+    columns_of,
+)
 from etl.engine import Engine
 from etl.store import file_name
 
@@ -17,8 +27,6 @@ SQL_TYPES = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
 }
-# What a spreadsheet takes for a formula when a cell begins with it. An apostrophe before it makes it text again.
-FORMULA_START = r"^[=+\-@\t\r\n]"
 APOSTROPHE = "chr(39)"
 OPTIONS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER"}
 
@@ -66,5 +74,6 @@ def _selected(column: Column, fmt: Format) -> str:
         exact = f"CAST({value} AS DECIMAL(19, 0)) * CAST(0.001 AS DECIMAL(4, 3))"
         value = exact if column.type == "int64" else f"{value} / {MILLS_PER_UNIT}"
     if column.type == "string" and fmt == "csv":
-        value = f"CASE WHEN regexp_matches({value}, '{FORMULA_START}') THEN {APOSTROPHE} || {value} ELSE {value} END"
+        starts = ", ".join(f"chr({ord(start)})" for start in FORMULA_STARTS)
+        value = f"CASE WHEN left({value}, 1) IN ({starts}) THEN {APOSTROPHE} || {value} ELSE {value} END"
     return f'{value} AS "{column.name}"'

@@ -157,7 +157,7 @@ def _published(look: Look, where: str) -> FileState:
         return _nothing(look, held, f"version {file.version_id} is gone" if file.version_id else "is gone")
     if held.archived:
         return _state(look, "unreadable", "is archived: nobody can read it before it is restored")
-    return _state(look, "ok") if _is_same(held, file) else _differing(look, held, where)
+    return _state(look, "ok") if held.is_same(file) else _differing(look, held, where)
 
 
 def _is_no_version(look: Look) -> bool:
@@ -185,7 +185,7 @@ def _newest(look: Look) -> FileState:
         return _nothing(look, held, "its plain name was deleted")
     if held.archived:
         return _state(look, "unreadable", "what lies under its plain name is archived")
-    return _state(look, "ok") if _is_same(held, look.file) else _in_its_place(look, held)
+    return _state(look, "ok") if held.is_same(look.file) else _in_its_place(look, held)
 
 
 def _in_its_place(look: Look, held: Held) -> FileState:
@@ -198,10 +198,6 @@ def _in_its_place(look: Look, held: Held) -> FileState:
 
 def _nothing(look: Look, told: KpiOpsError | None, gone: str) -> FileState:
     return _state(look, "missing", gone) if told is None else _state(look, state_of(told), told.seen)
-
-
-def _is_same(held: Held, file: ArtifactFile) -> bool:
-    return (held.bytes, held.sha256) == (file.bytes, file.sha256)
 
 
 def _bytes(held: Held) -> str:

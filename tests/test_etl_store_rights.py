@@ -149,7 +149,7 @@ def everything_a_reader_does(store):
 
 
 def files_of(manifest):
-    return [file for artifact in manifest.artifacts.values() for file in artifact.files.values()]
+    return manifest.files
 
 
 def test_rights_are_enforced_here_at_all(bucket, person):

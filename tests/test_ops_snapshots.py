@@ -28,7 +28,7 @@ def publishing(shop, snapshot_of, tmp_path):
 
 
 def files_of(manifest):
-    return [file for artifact in manifest.artifacts.values() for file in artifact.files.values()]
+    return manifest.files
 
 
 class Counting:

@@ -108,7 +108,7 @@ class SnapshotCache:
         needed = {name for name, current in records.items() if current}
         for current in records.values():
             if current:
-                needed |= {file.sha256 for each in current.manifest.artifacts.values() for file in each.files.values()}
+                needed |= {file.sha256 for file in current.manifest.files}
         for place in self.directory.iterdir():
             if place.name == NEW or (_HASH.fullmatch(place.name) and place.name not in needed):
                 place.unlink(missing_ok=True)

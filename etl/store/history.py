@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.contract import METADATA, ArtifactFile, Manifest
+from etl.contract import METADATA, Manifest
 from etl.errors import ContractError
 from etl.store.publish import replace
-from etl.store.reader import Held
 from etl.store.s3 import Base, S3Store
 from etl.store.wire import bounded
 
@@ -45,13 +44,9 @@ def _publication(store: S3Store, entry: Any, text: bytes) -> Publication:
 def lost_files(store: S3Store, manifest: Manifest) -> list[str]:
     """Keys of a manifest whose published version is gone or is not what it was. Raises StoreError."""
     deadline = store.patience.begin()
-    files = [file for artifact in manifest.artifacts.values() for file in artifact.files.values()]
-    found = bounded([store.looking(file, newest=False) for file in files], deadline, threads=THREADS)
-    return [file.key for file, held in zip(files, found, strict=True) if not _is(file, held)]
-
-
-def _is(file: ArtifactFile, held: Held | None) -> bool:
-    return held is not None and held.sha256 == file.sha256 and held.bytes == file.bytes
+    found = bounded([store.looking(file, newest=False) for file in manifest.files], deadline, threads=THREADS)
+    looked_at = zip(manifest.files, found, strict=True)
+    return [file.key for file, held in looked_at if held is None or not held.is_same(file)]
 
 
 def restore(store: S3Store, manifest: Manifest, base: Base) -> bool:

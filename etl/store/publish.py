@@ -85,7 +85,7 @@ def publish(store: S3Store, run: Run, base: Base, *, now: datetime) -> Published
 
 
 def _is_versioned(placed: Manifest) -> bool:
-    return all(file.version_id for artifact in placed.artifacts.values() for file in artifact.files.values())
+    return all(file.version_id for file in placed.files)
 
 
 def _kept(store: S3Store, wanted: Iterable[FileChange], deadline: Deadline) -> dict[str, str | None]:
@@ -100,7 +100,7 @@ def _kept(store: S3Store, wanted: Iterable[FileChange], deadline: Deadline) -> d
     placed = [file.model_copy(update={"key": store.prefix + name}) for name, file in doubtful.items()]
     found = bounded([store.looking(file, newest=True) for file in placed], deadline, threads=THREADS)
     for (name, file), held in zip(doubtful.items(), found, strict=True):
-        if held is None or held.sha256 != file.sha256:
+        if held is None or not held.is_same(file):
             del kept[name]
     return kept
 

@@ -30,6 +30,10 @@ class Held:
     run_id: str | None = None
     archived: bool = False
 
+    def is_same(self, file: ArtifactFile) -> bool:
+        """Whether these are the bytes that the manifest names."""
+        return (self.bytes, self.sha256) == (file.bytes, file.sha256)
+
 
 class SnapshotReader(Protocol):
     """What the dashboard and the checks need of a store."""

@@ -31,7 +31,7 @@ CLOCK_CODES = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
 
 def s3_client(*, connect_timeout_s: float = 5, read_timeout_s: float = 20) -> "S3Client":
-    """An S3 client with bounded waits that tries once: it is `ask` that tries again.
+    """An S3 client with bounded waits that tries once: it is `bounded` that tries again.
 
     Endpoint, region and credentials come from where boto3 always takes them. Raises StoreError where what it finds
     there cannot be used.
@@ -257,7 +257,7 @@ def _translated(response: Any, request: Request[Any]) -> Exception:
 def complete(answer: T, doing: str) -> T:
     """The same answer. Raises Passing where its headers were cut off, which is no error to Python.
 
-    HTTP/1.1 says in one of two headers how long a body is; S3 sends them late. What may be cut off is taken for it.
+    HTTP/1.1 says in one of two headers how long a body is, and S3 sends them late: without them some may be missing.
     """
     said: Any = answer
     if not {"content-length", "transfer-encoding"} & set(said["ResponseMetadata"]["HTTPHeaders"]):

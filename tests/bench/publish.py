@@ -91,7 +91,7 @@ def _later(manifest: Manifest, hours: int, changed: dict[str, bytes]) -> Manifes
     """Another run, so much later."""
     made_at = manifest.generated_at + timedelta(hours=hours)
     text = manifest.model_copy(update={"generated_at": made_at, "run_id": f"later-{hours}"}).to_json()
-    for file in (file for artifact in manifest.artifacts.values() for file in artifact.files.values()):
+    for file in manifest.files:
         if data := changed.get(file.key):
             text = text.replace(file.sha256, sha256(data)).replace(f'"bytes": {file.bytes},', f'"bytes": {len(data)},')
     return Manifest.from_json(text)
@@ -100,7 +100,7 @@ def _later(manifest: Manifest, hours: int, changed: dict[str, bytes]) -> Manifes
 def _written(place: Path, manifest: Manifest, out: Path, changed: dict[str, bytes]) -> Path:
     """A plain directory that any tool can publish."""
     place.mkdir()
-    for file in (file for artifact in manifest.artifacts.values() for file in artifact.files.values()):
+    for file in manifest.files:
         data = (out / file.key).read_bytes()
         (place / file.key).write_bytes(data if sha256(data) == file.sha256 else changed[file.key])
     (place / METADATA).write_text(manifest.to_json())
