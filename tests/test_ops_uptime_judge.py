@@ -1,96 +1,33 @@
-"""What a page means, decided without a network: the wire's numbers, the fold of deltas, the verdicts."""
+"""What a page means, decided without a network: the fold of deltas, the pages of an app, the verdicts."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamlit.proto.Alert_pb2 import Alert
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.Block_pb2 import Block
-from streamlit.proto.ClientState_pb2 import ClientState
-from streamlit.proto.Delta_pb2 import Delta
-from streamlit.proto.Element_pb2 import Element
-from streamlit.proto.Exception_pb2 import Exception as ExceptionElement
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg, ForwardMsgMetadata
-from streamlit.proto.SessionEvent_pb2 import SessionEvent
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from ops.uptime.probe import (
-    ALERT_ERROR,
-    BLOCK_KINDS,
-    ELEMENTS,
-    FINISHED,
     FINISHED_COMPILE_ERROR,
     FINISHED_EARLY_FOR_RERUN,
     FINISHED_FRAGMENT,
-    WIRE,
+    MAX_PLACES,
+    Entry,
     Finding,
     Page,
     PageReader,
+    Pages,
     Undecodable,
     Wanted,
     WrongSetting,
-    decode,
     detail_of,
+    further,
     judge,
     parse_url,
     rerun,
+    worst,
 )
-
-MESSAGES = {
-    "Alert": Alert,
-    "BackMsg": BackMsg,
-    "ClientState": ClientState,
-    "Block": Block,
-    "Delta": Delta,
-    "Exception": ExceptionElement,
-    "ForwardMsg": ForwardMsg,
-    "ForwardMsgMetadata": ForwardMsgMetadata,
-    "SessionEvent": SessionEvent,
-}
-
-
-# --- the wire's numbers ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", sorted(WIRE))
-def test_every_field_number_is_the_installed_streamlits(name: str):
-    message, field = name.split(".")
-    assert MESSAGES[message].DESCRIPTOR.fields_by_name[field].number == WIRE[name]
-
-
-def test_every_kind_of_element_has_the_installed_streamlits_number():
-    installed = {field.name: field.number for field in Element.DESCRIPTOR.oneofs_by_name["type"].fields}
-    assert {kind: installed.get(kind) for kind in ELEMENTS} == ELEMENTS
-
-
-def test_the_kinds_of_containers_are_the_installed_streamlits():
-    assert {field.number for field in Block.DESCRIPTOR.oneofs_by_name["type"].fields} == BLOCK_KINDS
-
-
-def test_enum_values_and_the_rerun_message_are_the_installed_streamlits():
-    assert Alert.Format.Value("ERROR") == ALERT_ERROR
-    assert dict(ForwardMsg.ScriptFinishedStatus.items()) == {
-        "FINISHED_SUCCESSFULLY": FINISHED,
-        "FINISHED_WITH_COMPILE_ERROR": FINISHED_COMPILE_ERROR,
-        "FINISHED_EARLY_FOR_RERUN": FINISHED_EARLY_FOR_RERUN,
-        "FINISHED_FRAGMENT_RUN_SUCCESSFULLY": FINISHED_FRAGMENT,
-    }
-    message = BackMsg()
-    message.rerun_script.SetInParent()
-    assert message.SerializeToString() == rerun("", "") == bytes.fromhex("5a00")
-
-
-@pytest.mark.parametrize(
-    ("query", "page"),
-    [("period=All", ""), ("", "products"), ("q=" + "x" * 300, "caf\xe9")],
-)
-def test_the_message_that_runs_a_page_with_its_query_is_the_installed_streamlits(query: str, page: str):
-    message = BackMsg()
-    message.rerun_script.query_string = query
-    message.rerun_script.page_name = page
-    assert message.SerializeToString() == rerun(query, page)
-
+from tests.streamlit_messages import at, container, event, finished, kept, navigation, reference, spinner, started
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
 
@@ -133,6 +70,12 @@ WHOLE = {"counts": {"metric": 6}, "texts": (b"\x0a\x18Data through 2026-11-21",)
             SIX,
             Finding("degraded", "script_done", None, "error box: no data"),
             id="an error box says more than what is missing because of it",
+        ),
+        pytest.param(
+            Page(**WHOLE, errors=("no data",)),
+            replace(SIX, error_box="up"),
+            Finding("up"),
+            id="an error box as content",
         ),
         pytest.param(
             Page(**WHOLE, exceptions=("ValueError: bad", "later")),
@@ -185,55 +128,70 @@ def test_a_detail_is_one_short_line_without_secrets(text: str, detail: str | Non
     assert detail_of(text) == detail
 
 
+def test_a_detail_is_made_of_the_first_words_of_whatever_length():
+    """Of a text without end the search for secrets would have none either."""
+    assert detail_of("://" * 10**7) == ("://" * 40)
+
+
 @given(st.text())
 def test_a_detail_never_has_more_than_120_bytes(text: str):
     assert len((detail_of(text) or "").encode()) <= 120
 
 
+UP, DEGRADED = Finding("up"), Finding("degraded", "script_done", None, "error box: no data")
+UNKNOWN, DOWN = Finding("unknown", "script_done", "proto"), Finding("down", "script_done", "script_exception", "first")
+
+
+@pytest.mark.parametrize(
+    ("findings", "decides"),
+    [
+        ([], UP),
+        ([UP, UP], UP),
+        ([UP, DEGRADED, replace(DEGRADED, detail="later")], DEGRADED),
+        ([UP, DEGRADED, UNKNOWN], UNKNOWN),
+        ([UNKNOWN, DOWN, replace(DOWN, detail="later")], DOWN),
+    ],
+)
+def test_the_first_of_the_worst_findings_decides(findings: list[Finding], decides: Finding):
+    assert worst(findings) == decides
+
+
+# --- the pages of an app ---------------------------------------------------------------------------------------------
+
+FIRST = Entry(b"1", "", "Overview", shown=True)
+PRODUCTS = Entry(b"2", "products", "Our products")
+HIDDEN = Entry(b"3", "secret", "Secret", listed=False)
+CUSTOMERS = Entry(b"4", "customers", "Customers")
+NOWHERE = Entry(b"", "nowhere", "")
+APP = [FIRST, PRODUCTS, HIDDEN, CUSTOMERS]
+
+
+@pytest.mark.parametrize(
+    ("pages", "chosen"),
+    [
+        ("first", []),
+        ("all", [PRODUCTS, CUSTOMERS]),
+        ((), []),
+        (("customers", "products"), [CUSTOMERS, PRODUCTS]),
+        (("/products/",), [PRODUCTS]),
+        (("Our products",), [PRODUCTS]),
+        (("secret",), [HIDDEN]),
+        (("nowhere",), [NOWHERE]),
+        (("products", "Our products", "/products"), [PRODUCTS]),
+        (("Overview",), []),
+        (("",), []),
+    ],
+)
+def test_pages_are_those_of_the_navigation_or_those_that_are_named(pages: Pages, chosen: list[Entry]):
+    assert further(APP, pages) == chosen
+
+
+@pytest.mark.parametrize("pages", ["first", "all"])
+def test_an_app_without_a_navigation_has_one_page(pages: Pages):
+    assert further([], pages) == []
+
+
 # --- the fold of messages into a page --------------------------------------------------------------------------------
-
-
-def started() -> ForwardMsg:
-    message = ForwardMsg()
-    message.new_session.name = "app"
-    return message
-
-
-def finished(status: int = FINISHED) -> ForwardMsg:
-    return ForwardMsg(script_finished=status)
-
-
-def at(path: list[int], **element: dict[str, Any]) -> ForwardMsg:
-    message = ForwardMsg()
-    message.metadata.delta_path[:] = path
-    for kind, fields in element.items():
-        child = getattr(message.delta.new_element, kind)
-        child.SetInParent()
-        for name, value in fields.items():
-            setattr(child, name, value)
-    return message
-
-
-def container(path: list[int], kind: str = "vertical", **fields: str) -> ForwardMsg:
-    message = ForwardMsg()
-    message.metadata.delta_path[:] = path
-    getattr(message.delta.add_block, kind).SetInParent()
-    for name, value in fields.items():
-        setattr(message.delta.add_block, name, value)
-    return message
-
-
-def spinner(path: list[int]) -> ForwardMsg:
-    message = at(path)
-    message.delta.new_transient.elements.add().exception.message = "not an element of the page"
-    return message
-
-
-def event(**fields: str) -> ForwardMsg:
-    message = ForwardMsg()
-    for name, value in fields.items():
-        setattr(message.session_event.script_compilation_exception, name, value)
-    return message
 
 
 def read(*messages: ForwardMsg) -> PageReader:
@@ -314,6 +272,86 @@ def test_elements_are_read_in_the_order_of_the_page_not_of_their_arrival():
     assert read(started(), *late, finished()).page().exceptions == ("at 1", "at 2", "at 10")
 
 
+def test_the_pages_are_those_of_the_navigation_without_links_to_elsewhere():
+    told = navigation(
+        {"page_script_hash": "1", "page_name": "Overview", "is_default": True},
+        {"page_script_hash": "2", "page_name": "Our products", "url_pathname": "products"},
+        {"page_script_hash": "3", "page_name": "Secret", "url_pathname": "secret", "is_hidden": True},
+        {"page_script_hash": "5", "page_name": "Manual", "external_url": "https://elsewhere.example"},
+        {"page_script_hash": "4", "page_name": "Customers", "url_pathname": "customers"},
+        shown="1",
+    )
+    assert read(started(), told, finished()).entries() == APP
+
+
+def test_before_there_was_a_navigation_the_pages_came_with_the_session():
+    message = started()
+    message.new_session.page_script_hash = "2"
+    message.new_session.app_pages.add(page_script_hash="1", page_name="app")
+    message.new_session.app_pages.add(page_script_hash="2", page_name="products")
+    entries = read(message, finished()).entries()
+    assert entries == [Entry(b"1", "app", "app"), Entry(b"2", "products", "products", shown=True)]
+
+
+def test_a_page_that_is_asked_for_after_another_starts_empty_and_knows_the_navigation():
+    reader = read(
+        started(), at([0, 0], exception=BAD), navigation({"page_name": "x"}), finished(FINISHED_COMPILE_ERROR)
+    )
+    reader.expect()
+    assert (reader.finished, reader.page(), len(reader.entries())) == (False, read().page(), 1)
+
+
+def test_a_navigation_is_decoded_only_for_who_wants_its_pages():
+    message = ForwardMsg()
+    message.navigation.app_pages.add(page_name="x")
+    torn = message.SerializeToString().replace(b"x", b"\xff")
+    reader = read(started())
+    reader.take(torn)
+    assert reader.page() == read(started()).page()
+    with pytest.raises(Undecodable):
+        reader.entries()
+
+
+def test_what_was_sent_before_may_be_referred_to_in_the_same_session():
+    reader = read(
+        started(),
+        kept(at([0, 0], metric=METRIC), "big"),
+        finished(FINISHED_EARLY_FOR_RERUN),
+        started(),
+        reference([0, 5], "big"),
+        reference([0, 6], "big"),
+        finished(),
+    )
+    assert dict(reader.page().counts) == {"metric": 2}
+
+
+def test_but_not_what_the_server_did_not_mean_to_be_kept():
+    message = at([0, 0], metric=METRIC)
+    message.hash = "small"
+    with pytest.raises(Undecodable, match="cached"):
+        read(started(), message, reference([0, 1], "small"))
+
+
+def fill(reader: PageReader) -> None:
+    """Each message names a thousand containers in as many bytes."""
+    for index in range(MAX_PLACES):
+        reader.take(at([index, *[0] * 990], empty={}).SerializeToString())
+
+
+def test_a_page_has_no_more_places_than_a_person_could_ever_scroll():
+    reader = read(started())
+    with pytest.raises(Undecodable, match="places"):
+        fill(reader)
+
+
+def test_a_place_that_is_filled_again_and_again_is_one_place():
+    reader = read(started())
+    message = at([0, 0], metric=METRIC).SerializeToString()
+    for _ in range(2000):
+        reader.take(message)
+    assert reader.page().counts["metric"] == 1
+
+
 @pytest.mark.parametrize("status", [FINISHED_EARLY_FOR_RERUN, FINISHED_FRAGMENT])
 def test_an_interrupted_run_or_a_fragment_does_not_finish_the_page(status: int):
     assert not read(started(), finished(status)).finished
@@ -352,39 +390,6 @@ def test_what_streamlit_does_not_send_cannot_be_decoded(message: bytes):
     reader = PageReader()
     with pytest.raises(Undecodable):
         reader.take(message)
-
-
-@given(st.binary())
-def test_no_bytes_make_the_reader_fail_in_another_way(data: bytes):
-    reader = PageReader()
-    try:
-        reader.take(data)
-        reader.page()
-    except Undecodable:
-        pass
-
-
-@given(st.data())
-def test_no_damage_to_real_messages_makes_the_reader_fail_in_another_way(data: st.DataObject):
-    reader = PageReader()
-    try:
-        for message in (started(), container([0, 0]), at([0, 0, 0], exception=BAD), event(**BAD), finished()):
-            whole = bytearray(message.SerializeToString())
-            index = data.draw(st.integers(0, len(whole) - 1))
-            whole[index] = data.draw(st.integers(0, 255))
-            reader.take(bytes(whole))
-        reader.page()
-    except Undecodable:
-        pass
-
-
-@given(st.text(), st.text(), st.integers(0, 4))
-def test_our_decoder_reads_what_protobuf_writes(body: str, title: str, kind: int):
-    alert = Alert(body=body, title=title, format=kind)
-    fields = decode(alert.SerializeToString())
-    assert fields.get(1, b"") == body.encode()
-    assert fields.get(5, b"") == title.encode()
-    assert fields.get(2, 0) == kind
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------

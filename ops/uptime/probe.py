@@ -4,29 +4,35 @@ Streamlit answers 200 on `/` and `ok` on `/_stcore/health` while its script rais
 the script run and reads the page that comes. Standard library only, and nothing of ours: the file runs alone.
 
 Three beats: `probe` does the I/O, `PageReader` folds what arrives into a `Page`, `judge` decides and is pure.
+
+The server is taken for hostile: every wait ends at one deadline, every size, count and depth has a limit.
 """
 
 import argparse
 import base64
+import errno
 import hashlib
 import io
 import json
+import os
 import queue
 import re
 import secrets
+import selectors
 import socket
 import ssl
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, NoReturn, cast
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -61,6 +67,7 @@ PHASE_OF: Mapping[Stage, str] = {
 }
 PHASES = tuple(PHASE_OF.values())
 
+WORST_FIRST: tuple[Verdict, ...] = ("down", "unknown", "degraded", "up")
 EXIT_CODES: Mapping[Verdict, int] = {"up": 0, "down": 1, "degraded": 2, "unknown": 3}
 EXIT_SETTINGS_WRONG = 4
 
@@ -68,26 +75,42 @@ USER_AGENT = "kpi-ops-probe/1"
 BY_HAND = "by-hand"
 STREAM = "/_stcore/stream"
 
+# Which pages of an app are looked at: the one of the address, all that its navigation lists, or some more by name.
+Pages = Literal["first", "all"] | tuple[str, ...]
+
 DEFAULT_TIMEOUT_S = 30.0
 TOTAL_LIMIT_S = 90.0
 WAITS_S = (0.0, 5.0, 20.0)  # before the first, second and third attempt
+SHORTEST_S = 1.0  # an attempt with less time would only say that there was none
 SETTLE_S = 0.5  # a compile error arrives after script_finished
+HEAD_START_S = 0.25  # of an address of a host before the next one is tried beside it (RFC 8305)
+CERTIFICATE_WARNING_DAYS = 21
+CERTIFICATE_SHOWN_DAYS = 30  # in samples: from here on nobody needs the number
+DAY_S = 24 * 60 * 60
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_ADDRESSES = 8
+MAX_INTERIM_ANSWERS = 10
+CHUNK_BYTES = 64 * 1024
 MAX_BODY_BYTES = 8 * 1024 * 1024
+TOO_LONG = f"more than {MAX_BODY_BYTES:,} bytes"
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_STREAM_BYTES = 2 * MAX_MESSAGE_BYTES
+MAX_KEPT_BYTES = MAX_MESSAGE_BYTES
 MAX_FIELDS = 10_000
+MAX_PLACES = 100_000
 MAX_PATH_BYTES = 1_000
 MAX_DETAIL_BYTES = 120
+MAX_WORDS = 4_000  # characters of a text that a detail is made of
 
-# --- Streamlit's wire: every protobuf field number used here, checked by a test against the installed Streamlit ------
+# --- Streamlit's wire: every field number used here, tested against Streamlit 1.36 and the one that is pinned ---------
 
 WIRE: Mapping[str, int] = {
     "BackMsg.rerun_script": 11,
     "ClientState.query_string": 1,
+    "ClientState.page_script_hash": 3,
     "ClientState.page_name": 4,
+    "ForwardMsg.hash": 1,
     "ForwardMsg.metadata": 2,
     "ForwardMsg.new_session": 4,
     "ForwardMsg.delta": 5,
@@ -95,7 +118,18 @@ WIRE: Mapping[str, int] = {
     "ForwardMsg.session_event": 10,
     "ForwardMsg.ref_hash": 11,
     "ForwardMsg.page_not_found": 15,
+    "ForwardMsg.navigation": 23,
+    "ForwardMsgMetadata.cacheable": 1,
     "ForwardMsgMetadata.delta_path": 2,
+    "NewSession.app_pages": 8,
+    "NewSession.page_script_hash": 9,
+    "Navigation.app_pages": 2,
+    "Navigation.page_script_hash": 4,
+    "AppPage.page_script_hash": 1,
+    "AppPage.page_name": 2,
+    "AppPage.url_pathname": 6,
+    "AppPage.is_hidden": 7,
+    "AppPage.external_url": 8,
     "SessionEvent.script_compilation_exception": 3,
     "Delta.new_element": 3,
     "Delta.add_block": 6,
@@ -177,15 +211,42 @@ class ChannelClosed(ConnectionError):
     """The other side closed the connection."""
 
 
+class TimeIsUp(TimeoutError):
+    """A deadline has passed; the message says what was waited for."""
+
+
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a whole page has: at least so many elements of a kind (names of `ELEMENTS`), and these words."""
+    """What a whole page has: at least so many elements of a kind (names of `ELEMENTS`), and these words.
+
+    `error_box`: what an error box says of a page; "up" where the app shows some as its normal content.
+    """
 
     min: Mapping[str, int] = field(default_factory=dict)
     text: tuple[str, ...] = ()
+    error_box: Literal["degraded", "up"] = "degraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page that the app knows. `name`: as in its address, "" for the first one where the app gives it none.
+
+    `listed`: it stands in the navigation; `shown`: it is the page that was read.
+    """
+
+    page_hash: bytes
+    name: str
+    title: str
+    listed: bool = True
+    shown: bool = False
+
+    @property
+    def label(self) -> str:
+        """What it is called in a finding."""
+        return self.name or self.title or "first page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +279,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a probe found. `ms`: milliseconds by phase, None where it was not reached; `attempts`: how many it took."""
+    """What a probe found. `ms`: milliseconds by phase, None where it was not reached; `attempts`: how many it took.
+
+    `certificate_days`: whole days for which the server's certificate is valid, where there is one and it was asked for.
+    """
 
     verdict: Verdict
     stage: Stage | None
@@ -226,6 +290,7 @@ class Result:
     detail: str | None
     ms: Mapping[str, int | None]
     attempts: int = 1
+    certificate_days: int | None = None
 
 
 class Stopped(Exception):
@@ -246,7 +311,8 @@ def judge(page: Page, wanted: Wanted) -> Finding:
         return Finding("down", "script_done", "script_compile", detail_of(page.compile_error))
     if page.exceptions:
         return Finding("down", "script_done", "script_exception", detail_of(page.exceptions[0]))
-    if page.errors:  # the closed list of reasons has none for an error box: the detail says it
+    if page.errors and wanted.error_box != "up":
+        # the closed list of reasons has none for an error box: the detail says it
         return Finding("degraded", "script_done", None, detail_of(f"error box: {page.errors[0]}"))
     if page.not_found:
         return Finding("down", "script_done", "http_status", "the app has no page of that name")
@@ -265,12 +331,47 @@ def _too_few(page: Page, wanted: Wanted) -> list[str]:
 
 
 def _words_missing(page: Page, wanted: Wanted) -> list[str]:
-    return [f"no text {words!r}" for words in wanted.text if not any(words.encode() in text for text in page.texts)]
+    return [
+        f"no text {words!r}"
+        for words in wanted.text
+        if not any(words.encode(errors="surrogateescape") in text for text in page.texts)
+    ]
+
+
+def worst(findings: Iterable[Finding]) -> Finding:
+    """The one that decides about all of them: the first of the worst kind; up where there is none."""
+    return min(findings, key=lambda finding: WORST_FIRST.index(finding.verdict), default=Finding("up"))
+
+
+def further(entries: Sequence[Entry], pages: Pages) -> list[Entry]:
+    """The pages to be read after the one of the address: once each, in the order of the navigation or as named.
+
+    A name that the app does not list is asked for all the same: it may be that of a hidden page.
+    """
+    if pages == "first":
+        return []
+    if pages == "all":
+        return [entry for entry in entries if entry.listed and not entry.shown]
+    named = dict.fromkeys(_named(entries, name.strip("/")) for name in pages)
+    return [entry for entry in named if not entry.shown]
+
+
+def _named(entries: Sequence[Entry], name: str) -> Entry:
+    by_name = (entry for entry in entries if entry.name == name)
+    by_title = (entry for entry in entries if entry.title == name)
+    return next(by_name, None) or next(by_title, None) or Entry(b"", name, "")
+
+
+def _of_page(entry: Entry, finding: Finding) -> Finding:
+    """A finding about a page that is not the first one: its detail says which."""
+    if finding.verdict == "up":
+        return finding
+    return replace(finding, detail=detail_of(": ".join(filter(None, (entry.label, finding.detail)))))
 
 
 def detail_of(text: str) -> str | None:
     """A text fit for a sample: one line, no query strings or credentials of URLs, at most 120 bytes; None if empty."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
+    printable = "".join(character if character.isprintable() else " " for character in text[:MAX_WORDS])
     line = _without_secrets(" ".join(printable.split()))
     return line.encode()[:MAX_DETAIL_BYTES].decode("utf-8", "ignore").rstrip() or None
 
@@ -288,16 +389,21 @@ def decode(data: bytes) -> dict[int, int | bytes]:
 
     Raises Undecodable for anything that is not a message.
     """
-    fields: dict[int, int | bytes] = {}
+    return dict(_fields(data))
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     at = 0
     for _ in range(MAX_FIELDS):
         if at == len(data):
-            return fields
+            return
         key, at = _varint(data, at)
         if key >> 3 == 0:
             raise Undecodable("a protobuf field has number 0")
-        fields[key >> 3], at = _value(data, at, key & 7)
-    raise Undecodable(f"a protobuf message has more than {MAX_FIELDS} fields")
+        value, at = _value(data, at, key & 7)
+        yield key >> 3, value
+    if at != len(data):
+        raise Undecodable(f"a protobuf message has more than {MAX_FIELDS} fields")
 
 
 def _value(data: bytes, at: int, wire_type: int) -> tuple[int | bytes, int]:
@@ -352,12 +458,18 @@ def _exception_text(data: bytes) -> str:
 
 @dataclass(slots=True)
 class _Node:
-    """A place on the page: an element, a container of some kind, or a container not yet announced (kind 0)."""
+    """A place on the page: an element, a container of some kind, or a container not yet announced (kind 0).
+
+    `kinds`, `exceptions`, `errors`: what an element is, and says if it is an exception or an error box.
+    """
 
     payload: bytes = b""
     element: bool = False
     kind: int = 0
     identity: bytes = b""
+    kinds: tuple[str, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     children: "dict[int, _Node]" = field(default_factory=dict)
 
 
@@ -368,30 +480,50 @@ def _block(payload: bytes) -> _Node:
     return _Node(payload, kind=kind, identity=identity)
 
 
+def _element(payload: bytes) -> _Node:
+    kinds = list(_kinds(payload))
+    return _Node(
+        payload,
+        element=True,
+        kinds=tuple(kind for kind, _ in kinds),
+        exceptions=tuple(_exception_text(data) for kind, data in kinds if kind == "exception" and _is_error(data)),
+        errors=tuple(body for kind, data in kinds if kind == "alert" for body in _error_box(data)),
+    )
+
+
 class PageReader:
     """Folds ForwardMsgs into the page they leave behind, the way Streamlit's own frontend does.
 
     A delta replaces what stood at its path. A container sent again keeps its children if it is of the same kind; a
-    new run starts with an empty page, for what it does not write again is cleared away.
+    new run starts with an empty page, for what it does not write again is cleared away. What is decoded is decoded on
+    arrival: the time for it is the sender's.
     """
 
     def __init__(self) -> None:
         """Start with an empty page and no script running."""
+        self._kept = _Kept()
+        self._navigation: bytes | None = None
+        self.expect()
+
+    def expect(self) -> None:
+        """Forget the page: another one was asked for. The navigation, and what may be referred to, stay."""
         self.finished = False
-        self._started = False
+        self.runs = 0
+        self._session = b""
+        self._not_found = False
         self._compile_failed = False
         self._compile_error = ""
-        self._not_found = False
-        self._root = _Node()
+        self._clear()
 
     def take(self, message: bytes) -> None:
         """Apply one ForwardMsg. Raises Undecodable."""
-        fields = decode(message)
-        if WIRE["ForwardMsg.ref_hash"] in fields:
-            raise Undecodable("a reference to a cached message, which this session cannot have")
-        if WIRE["ForwardMsg.new_session"] in fields:
-            self._start()
+        fields = self._kept.whole(decode(message), message)
+        session = _bytes(fields, "ForwardMsg.new_session")
+        if session is not None:
+            self._start(session)
         self._not_found = self._not_found or WIRE["ForwardMsg.page_not_found"] in fields
+        navigation = _bytes(fields, "ForwardMsg.navigation")
+        self._navigation = self._navigation if navigation is None else navigation
         delta = _bytes(fields, "ForwardMsg.delta")
         if delta is not None:
             self._apply(decode(delta), _path(_bytes(fields, "ForwardMsg.metadata") or b""))
@@ -405,24 +537,37 @@ class PageReader:
     def page(self) -> Page:
         """The page as it stands."""
         nodes = list(self._nodes())
-        kinds = [(kind, data) for node in nodes if node.element for kind, data in _kinds(node.payload)]
         return Page(
-            counts=Counter(kind for kind, _ in kinds),
-            exceptions=tuple(_exception_text(data) for kind, data in kinds if kind == "exception" and _is_error(data)),
-            errors=tuple(body for kind, data in kinds if kind == "alert" for body in _error_box(data)),
+            counts=Counter(kind for node in nodes for kind in node.kinds),
+            exceptions=tuple(text for node in nodes for text in node.exceptions),
+            errors=tuple(text for node in nodes for text in node.errors),
             compile_error=self._compile_error if self._compile_failed else None,
             texts=tuple(node.payload for node in nodes),
             not_found=self._not_found,
         )
 
-    def _start(self) -> None:
+    def entries(self) -> list[Entry]:
+        """The pages that the app knows. Raises Undecodable.
+
+        Of a pages directory, older releases tell with every new run and not by a navigation.
+        """
+        if self._navigation is not None:
+            return _entries(self._navigation, "Navigation", "AppPage.url_pathname")
+        return _entries(self._session, "NewSession", "AppPage.page_name")
+
+    def _start(self, session: bytes) -> None:
         self.finished = False
-        self._started = True
+        self.runs += 1
+        self._session = session
         self._compile_failed = False
+        self._clear()
+
+    def _clear(self) -> None:
         self._root = _Node()
+        self._places = 0
 
     def _finish(self, status: int) -> None:
-        if not self._started:
+        if not self.runs:
             raise Undecodable("a script finished that was never announced")
         if status in (FINISHED_EARLY_FOR_RERUN, FINISHED_FRAGMENT):
             return
@@ -441,7 +586,7 @@ class PageReader:
         element = _bytes(delta, "Delta.new_element")
         block = _bytes(delta, "Delta.add_block")
         if element is not None:
-            self._place(_Node(element, element=True), path)
+            self._place(_element(element), path)
         elif block is not None:
             self._place(_block(block), path)
         # else a transient (a spinner): it stands over what is at its path and replaces nothing
@@ -451,13 +596,21 @@ class PageReader:
             raise Undecodable("a delta has no path")
         parent = self._root
         for index in path[:-1]:
-            parent = parent.children.setdefault(index, _Node())
+            if index not in parent.children:
+                self._put(parent, index, _Node())
+            parent = parent.children[index]
             if parent.element:  # a stale container: the frontend does not mount a child through an element
                 return
         before = parent.children.get(path[-1])
         if before and not before.element and not node.element and _same_container(before, node):
             node.children = before.children
-        parent.children[path[-1]] = node
+        self._put(parent, path[-1], node)
+
+    def _put(self, parent: _Node, index: int, node: _Node) -> None:
+        self._places += index not in parent.children
+        if self._places > MAX_PLACES:
+            raise Undecodable(f"a page has more than {MAX_PLACES:,} places")
+        parent.children[index] = node
 
     def _nodes(self) -> Iterator[_Node]:
         """Every place, in the order of the page; without recursion, for a path may be deep."""
@@ -466,6 +619,52 @@ class PageReader:
             node = waiting.pop()
             yield node
             waiting.extend(child for _, child in sorted(node.children.items(), reverse=True))
+
+
+class _Kept:
+    """Large messages of this session, which the server may refer to in place of sending them again."""
+
+    def __init__(self) -> None:
+        self._messages: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def whole(self, fields: dict[int, int | bytes], message: bytes) -> dict[int, int | bytes]:
+        """A message with what it refers to in its place. Raises Undecodable where that was never sent."""
+        reference = _bytes(fields, "ForwardMsg.ref_hash")
+        if reference is None:
+            self._keep(fields, message)
+            return fields
+        kept = self._messages.get(reference)
+        if kept is None:
+            raise Undecodable("a reference to a cached message, which this session cannot have")
+        metadata = WIRE["ForwardMsg.metadata"]  # where it stands on the page is told anew
+        return decode(kept) | {metadata: _bytes(fields, "ForwardMsg.metadata") or b""}
+
+    def _keep(self, fields: Mapping[int, int | bytes], message: bytes) -> None:
+        name = _bytes(fields, "ForwardMsg.hash")
+        metadata = decode(_bytes(fields, "ForwardMsg.metadata") or b"")
+        fits = self._bytes + len(message) <= MAX_KEPT_BYTES
+        if name and fits and name not in self._messages and _number(metadata, "ForwardMsgMetadata.cacheable"):
+            self._messages[name] = message
+            self._bytes += len(message)
+
+
+def _entries(data: bytes, message: str, name: str) -> list[Entry]:
+    """The pages in a Navigation or NewSession."""
+    shown = _bytes(decode(data), f"{message}.page_script_hash")
+    pages = [value for number, value in _fields(data) if number == WIRE[f"{message}.app_pages"]]
+    entries = [_entry(decode(page), name, shown) for page in pages if isinstance(page, bytes)]
+    return [entry for entry in entries if entry is not None]
+
+
+def _entry(page: Mapping[int, int | bytes], name: str, shown: bytes | None) -> Entry | None:
+    """A page of the app; None for a link to elsewhere."""
+    if WIRE["AppPage.external_url"] in page:
+        return None
+    page_hash = _bytes(page, "AppPage.page_script_hash") or b""
+    hidden = bool(_number(page, "AppPage.is_hidden"))
+    title = _string(page, "AppPage.page_name")
+    return Entry(page_hash, _string(page, name), title, listed=not hidden, shown=page_hash == shown)
 
 
 def _same_container(before: _Node, after: _Node) -> bool:
@@ -576,6 +775,9 @@ def _address(url: str) -> Address:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+NO_END = "no end within the time given"
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A moment of the monotonic clock, in seconds, by which everything must be over."""
@@ -595,7 +797,7 @@ class Deadline:
         """Seconds left. Raises TimeoutError where there are none."""
         left = self.at_s - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time is up")
+            raise TimeIsUp(NO_END)
         return left
 
 
@@ -640,20 +842,26 @@ class Stopwatch:
         try:
             yield
         except TimeoutError as error:
-            raise _down(stage, trouble.slow, "no end within the time given") from error
+            raise down(stage, trouble.slow, str(error) if isinstance(error, TimeIsUp) else NO_END) from error
         except OSError as error:
-            raise _down(stage, trouble.lost, error.strerror or str(error)) from error
+            raise down(stage, trouble.lost, _words_of(error)) from error
         except (HTTPException, ValueError) as error:
             if trouble.garbled is None:
                 raise
-            raise _down(stage, trouble.garbled, f"not an answer of a web server: {error}") from error
+            raise down(stage, trouble.garbled, f"not an answer of a web server: {error}") from error
         finally:
             phase = PHASE_OF[stage]
             self._seconds[phase] = self._seconds.get(phase, 0.0) + time.perf_counter() - started
 
 
-def _down(stage: Stage, reason: Reason, detail: str) -> Stopped:
+def down(stage: Stage, reason: Reason, detail: str) -> Stopped:
+    """The end of a visit to something that does not work."""
     return Stopped(Finding("down", stage, reason, detail_of(detail)))
+
+
+def _words_of(error: OSError) -> str:
+    """What went wrong; of a certificate in words, not in OpenSSL's numbers."""
+    return getattr(error, "verify_message", "") or error.strerror or str(error)
 
 
 class _TimedSocket(io.RawIOBase):
@@ -672,6 +880,15 @@ class _TimedSocket(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
+class _Reader(io.BufferedReader):
+    """A buffered reader that never reads all there is: http.client would, for a chunk of less than no bytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise ValueError("a part of it has less than no bytes")
+        return super().read(size)
+
+
 class Connection:
     """A connected socket with a buffered reader, both under one deadline."""
 
@@ -679,7 +896,7 @@ class Connection:
         """Take over a connected socket."""
         self._sock = sock
         self._file = _TimedSocket(sock, deadline)
-        self._reader = io.BufferedReader(self._file)
+        self._reader = _Reader(self._file)
         self._response: HTTPResponse | None = None
 
     def until(self, deadline: Deadline) -> None:
@@ -688,13 +905,15 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Send all of it. Raises OSError."""
-        self._sock.settimeout(self._file.deadline.left_s())
-        self._sock.sendall(data)
+        rest = memoryview(data)
+        while rest:  # sendall would give each TLS record the whole time
+            self._sock.settimeout(self._file.deadline.left_s())
+            rest = rest[self._sock.send(rest) :]
 
-    def read(self, length: int) -> bytes:
-        """Exactly so many bytes. Raises ChannelClosed where there are fewer, or OSError."""
-        data = self._reader.read(length)
-        if len(data) < length:
+    def some(self) -> bytes:
+        """What has come, at least a byte. Raises ChannelClosed where nothing comes any more, or OSError."""
+        data = self._reader.read1(CHUNK_BYTES)
+        if not data:
             raise ChannelClosed("the connection was closed")
         return data
 
@@ -702,12 +921,16 @@ class Connection:
         """Send a request and read the head of its answer. Raises OSError, HTTPException or ValueError."""
         lines = [f"{method_and_target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
-        response = HTTPResponse(cast("Any", self))
-        self._response = response  # kept: with it would go our buffer
-        response.begin()
-        return response
+        for _ in range(MAX_INTERIM_ANSWERS):
+            response = HTTPResponse(cast("Any", self))
+            self._response = response  # kept: with it would go our buffer
+            response.begin()
+            if not _is_interim(response.status):
+                return response
+            response.fp = cast("Any", None)  # it lets go of our buffer, from which the next one is read
+        raise ValueError("it announces an answer again and again")
 
-    def makefile(self, *_: object) -> "io.BufferedReader[_TimedSocket]":
+    def makefile(self, *_: object) -> io.BufferedReader:
         """What http.client asks a socket for; websocket frames are read from the same buffer later."""
         return self._reader
 
@@ -719,16 +942,23 @@ class Connection:
         self._sock.close()
 
 
-_SocketAddress = tuple[Any, ...]
+def _is_interim(status: int) -> bool:
+    """Whether the answer proper is still to come, as after 103 Early Hints."""
+    return status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS
 
 
-def _resolve(host: str, port: int, deadline: Deadline) -> list[_SocketAddress]:
-    """Addresses of a host, IPv6 and IPv4. In a thread, since getaddrinfo knows no time limit."""
-    answers: queue.SimpleQueue[list[_SocketAddress] | Exception] = queue.SimpleQueue()
+SocketAddress = tuple[Any, ...]
+LookUp = Callable[..., Sequence[SocketAddress]]
+_UNDER_WAY = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
+
+
+def resolve(host: str, port: int, deadline: Deadline, look_up: LookUp = socket.getaddrinfo) -> list[SocketAddress]:
+    """Addresses of a host, of IPv6 and IPv4 in turn. In a thread, since getaddrinfo knows no time limit."""
+    answers: queue.SimpleQueue[list[SocketAddress] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+            answers.put(list(look_up(host, port, type=socket.SOCK_STREAM)))
         except (OSError, UnicodeError) as error:
             answers.put(error)
 
@@ -736,37 +966,92 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[_SocketAddress]:
     try:
         answer = answers.get(timeout=deadline.left_s())
     except queue.Empty:
-        raise TimeoutError("no answer from the name server") from None
+        raise TimeIsUp("no answer from the name server") from None
     if isinstance(answer, Exception):
         raise answer
-    return answer[:MAX_ADDRESSES]
+    return _in_turn(answer)[:MAX_ADDRESSES]
 
 
-def _connect(addresses: Sequence[_SocketAddress], deadline: Deadline) -> socket.socket:
-    """The first address that takes the connection; each gets its share of the time, so a dead one leaves some."""
-    problem = OSError("the host has no address")
-    for index, (family, kind, protocol, _, where) in enumerate(addresses):
-        share_s = deadline.left_s() / (len(addresses) - index)
+def _in_turn(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
+    """The system's order, but no family waits until the other one is used up."""
+    preferred = addresses[0][0] if addresses else None
+    first = [address for address in addresses if address[0] == preferred]
+    second = [address for address in addresses if address[0] != preferred]
+    pairs = zip_longest(first, second)
+    return [address for pair in pairs for address in pair if address is not None]
+
+
+def connect(addresses: Sequence[SocketAddress], deadline: Deadline) -> tuple[socket.socket, list[SocketAddress]]:
+    """A connection to the first address that takes it, and the addresses with that one in front.
+
+    Each has a head start before the next one is tried beside it: a dead one costs a moment, not the time limit.
+    Raises OSError, the last one met.
+    """
+    rest = list(addresses)
+    with closing(_Race()) as race:
+        while rest or race.running:
+            if rest:
+                race.enter(rest.pop(0))
+            won = race.winner((deadline.sooner(HEAD_START_S) if rest else deadline).left_s())
+            if won:
+                sock, first = won
+                return sock, [first, *(address for address in addresses if address != first)]
+        raise race.problem
+
+
+class _Race:
+    """Connections under way to several addresses of a host."""
+
+    def __init__(self) -> None:
+        self._waiting = selectors.DefaultSelector()
+        self.problem = OSError("the host has no address")
+
+    @property
+    def running(self) -> bool:
+        return bool(self._waiting.get_map())
+
+    def enter(self, address: SocketAddress) -> None:
+        """Begin to connect, and wait for nothing."""
+        family, kind, protocol, _, where = address
         try:
             sock = socket.socket(family, kind, protocol)
-        except OSError as error:
-            problem = error
-            continue
-        try:
-            sock.settimeout(share_s)
-            sock.connect(where)
-        except OSError as error:
-            sock.close()
-            problem = error
+        except OSError as error:  # an address family that this machine does not know
+            self.problem = error
+            return
+        sock.settimeout(0)
+        code = sock.connect_ex(where)
+        if code in _UNDER_WAY:
+            self._waiting.register(sock, selectors.EVENT_WRITE, address)
         else:
-            return sock
-    raise problem
+            self._lost(sock, code)
+
+    def winner(self, wait_s: float) -> tuple[socket.socket, SocketAddress] | None:
+        """The first one that is connected, None where there is none yet."""
+        for key, _ in self._waiting.select(wait_s) if self.running else ():
+            sock = cast("socket.socket", key.fileobj)
+            self._waiting.unregister(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                return sock, key.data
+            self._lost(sock, code)
+        return None
+
+    def close(self) -> None:
+        """Hang up on those that have not won."""
+        for key in list(self._waiting.get_map().values()):
+            cast("socket.socket", key.fileobj).close()
+        self._waiting.close()
+
+    def _lost(self, sock: socket.socket, code: int) -> None:
+        sock.close()
+        self.problem = OSError(code, os.strerror(code))
 
 
-def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: Deadline) -> socket.socket:
+def secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: Deadline) -> ssl.SSLSocket:
+    """TLS over a connection, which is closed where that fails. Raises OSError."""
     try:
         sock.settimeout(deadline.left_s())
-        return tls.wrap_socket(sock, server_hostname=host)
+        return tls.wrap_socket(sock, server_hostname=host.rstrip("."))
     except BaseException:
         sock.close()
         raise
@@ -777,85 +1062,157 @@ def _secured(sock: socket.socket, host: str, tls: ssl.SSLContext, deadline: Dead
 OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FIN, RESERVED, OPCODE, MASKED, LENGTH = 0x80, 0x70, 0x0F, 0x80, 0x7F
 LENGTH_16_BIT, LENGTH_64_BIT = 126, 127
+EXTENDED_BYTES: Mapping[int, int] = {LENGTH_16_BIT: 2, LENGTH_64_BIT: 8}
 MAX_CONTROL_BYTES = 125
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Channel:
-    """An upgraded connection: sends and receives whole binary messages."""
+    """An upgraded connection: sends and receives whole binary messages. Running out of time loses nothing of them."""
 
     def __init__(self, connection: Connection) -> None:
         """Take over a connection whose upgrade was accepted."""
         self._connection = connection
-        self._received = 0
+        self._buffer = bytearray()  # what has come and is no whole frame yet
+        self._fragments: bytearray | None = None  # of a message that is not whole yet
+        self._left_bytes = MAX_STREAM_BYTES
 
     def until(self, deadline: Deadline) -> None:
         """Wait no longer than this from now on."""
         self._connection.until(deadline)
 
+    def expect_page(self, deadline: Deadline) -> None:
+        """Be ready for all that a page may have, until this moment."""
+        self._left_bytes = MAX_STREAM_BYTES
+        self.until(deadline)
+
     def send(self, payload: bytes, opcode: int = OP_BINARY) -> None:
-        """Send one frame of at most 125 bytes, masked as clients must."""
+        """Send one frame, masked as clients must."""
         mask = secrets.token_bytes(4)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        self._connection.send(bytes((FIN | opcode, MASKED | len(payload))) + mask + masked)
+        self._connection.send(bytes((FIN | opcode,)) + _masked_length(len(payload)) + mask + masked)
 
     def message(self) -> bytes:
         """The next binary message, put together from its fragments. Raises Undecodable, ChannelClosed or OSError."""
-        parts: list[bytes] = []
         while True:
             final, opcode, payload = self._frame()
             if opcode >= OP_CLOSE:
                 self._control(opcode, payload)
                 continue
-            if opcode != (OP_CONTINUATION if parts else OP_BINARY):
+            if opcode != (OP_BINARY if self._fragments is None else OP_CONTINUATION):
                 raise Undecodable(f"a websocket frame of kind {opcode} where Streamlit sends binary messages")
-            parts.append(payload)
+            if self._fragments is None:
+                self._fragments = payload
+            else:
+                self._fragments += payload
             if final:
-                return b"".join(parts)
+                message, self._fragments = bytes(self._fragments), None
+                return message
 
-    def _frame(self) -> tuple[bool, int, bytes]:
-        first, second = self._connection.read(2)
+    def _frame(self) -> tuple[bool, int, bytearray]:
+        self._have(2)
+        first, second = self._buffer[:2]
         if first & RESERVED or second & MASKED:
             raise Undecodable("a websocket frame uses what was not agreed upon")
-        length = self._length(second & LENGTH)
         opcode = first & OPCODE
+        head, length = self._head(second & LENGTH)
         if opcode >= OP_CLOSE and (length > MAX_CONTROL_BYTES or not first & FIN):
             raise Undecodable("a websocket control frame is too long")
-        self._received += length
-        if length > MAX_MESSAGE_BYTES or self._received > MAX_STREAM_BYTES:
+        if length > MAX_MESSAGE_BYTES or head + length > self._left_bytes:
             raise Undecodable(f"the page has more than {MAX_MESSAGE_BYTES:,} bytes in one message or is endless")
-        return bool(first & FIN), opcode, self._connection.read(length)
+        self._have(head + length)
+        payload = self._buffer[head : head + length]
+        del self._buffer[: head + length]
+        self._left_bytes -= head + length
+        return bool(first & FIN), opcode, payload
 
-    def _length(self, short: int) -> int:
-        if short == LENGTH_16_BIT:
-            return int.from_bytes(self._connection.read(2))
-        if short == LENGTH_64_BIT:
-            return int.from_bytes(self._connection.read(8))
-        return short
+    def _head(self, short: int) -> tuple[int, int]:
+        """How many bytes the head of the frame has, and how many follow it."""
+        extended = EXTENDED_BYTES.get(short, 0)
+        self._have(2 + extended)
+        return 2 + extended, int.from_bytes(self._buffer[2 : 2 + extended]) if extended else short
 
-    def _control(self, opcode: int, payload: bytes) -> None:
+    def _have(self, length: int) -> None:
+        """Wait until so many bytes are there; they stay until the frame is whole."""
+        while len(self._buffer) < length:
+            self._buffer += self._connection.some()
+
+    def _control(self, opcode: int, payload: bytearray) -> None:
         if opcode == OP_CLOSE:
             code = int.from_bytes(payload[:2]) if payload else 1005
             raise ChannelClosed(f"the websocket was closed with code {code}")
         if opcode == OP_PING:
-            self.send(payload, OP_PONG)
+            self.send(bytes(payload), OP_PONG)
         elif opcode != OP_PONG:
             raise Undecodable(f"a websocket frame of kind {opcode}")
+
+
+def _masked_length(length: int) -> bytes:
+    if length < LENGTH_16_BIT:
+        return bytes((MASKED | length,))
+    short = LENGTH_16_BIT if length < 1 << 16 else LENGTH_64_BIT
+    return bytes((MASKED | short,)) + length.to_bytes(EXTENDED_BYTES[short])
 
 
 # --- the visit -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    """What every step of one visit needs."""
+class Visit:
+    """What every step of one visit needs.
+
+    `limit_s`: how long it may take in all; `tls`: stands in for the default context (system roots, host name checked);
+    `look_up`: asks the name server; `certificates_end_s`: when those that were shown end, in seconds since 1970.
+    """
 
     watch: Stopwatch
     deadline: Deadline
-    tls: ssl.SSLContext | None
+    limit_s: float
+    tls: ssl.SSLContext | None = None
+    look_up: LookUp = socket.getaddrinfo
+    certificates_end_s: list[float] = field(default_factory=list)
 
-    def secured(self, sock: socket.socket, host: str) -> socket.socket:
-        return _secured(sock, host, self.tls or _system_tls(), self.deadline)
+    @classmethod
+    def begin(
+        cls, timeout_s: float, *, tls: ssl.SSLContext | None = None, look_up: LookUp = socket.getaddrinfo
+    ) -> "Visit":
+        """A visit that starts now and takes `timeout_s`, or 90 s if that is less."""
+        limit_s = min(timeout_s, TOTAL_LIMIT_S)
+        return cls(Stopwatch(), Deadline.after(limit_s), limit_s, tls, look_up)
+
+    def reach(self, address: Address) -> tuple[socket.socket, list[SocketAddress]]:
+        """A connection to a host, timed, and its addresses with the one that answered in front. Raises Stopped."""
+        if address.secure:
+            self.context()  # not within a stage: it is no part of what the server takes
+        with self.watch.stage("dns"):
+            peers = resolve(address.host, address.port, self.deadline, self.look_up)
+        with self.watch.stage("tcp"):
+            sock, peers = connect(peers, self.deadline)
+        with self.watch.stage("tls"):
+            return self.secured(sock, address) if address.secure else sock, peers
+
+    def secured(self, sock: socket.socket, address: Address) -> ssl.SSLSocket:
+        """TLS over a connection. Raises OSError."""
+        safe = secured(sock, address.host, self.context(), self.deadline)
+        end = (safe.getpeercert() or {}).get("notAfter")
+        if isinstance(end, str):
+            self.certificates_end_s.append(ssl.cert_time_to_seconds(end))
+        return safe
+
+    def context(self) -> ssl.SSLContext:
+        """Which certificates are trusted."""
+        return self.tls or _system_tls()
+
+    def result(self, finding: Finding, now: datetime | None) -> Result:
+        """The result of the visit; `now` (aware) tells for how long the certificate is valid."""
+        days = None
+        if now is not None and self.certificates_end_s:
+            days = int((min(self.certificates_end_s) - now.timestamp()) // DAY_S)
+        warning = None
+        if finding.verdict == "up" and days is not None and days < CERTIFICATE_WARNING_DAYS:
+            warning = f"certificate ends in {days} day{'' if days == 1 else 's'}"
+        detail = finding.detail or warning
+        return Result(finding.verdict, finding.stage, finding.reason, detail, self.watch.ms, certificate_days=days)
 
 
 @cache
@@ -865,106 +1222,183 @@ def _system_tls() -> ssl.SSLContext:
 
 
 def probe(
-    url: str, wanted: Wanted, timeout_s: float = DEFAULT_TIMEOUT_S, *, tls: ssl.SSLContext | None = None
+    url: str,
+    wanted: Wanted,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    *,
+    pages: Pages = "first",
+    now: datetime | None = None,
+    tls: ssl.SSLContext | None = None,
+    look_up: LookUp = socket.getaddrinfo,
 ) -> Result:
-    """Visit a page once, taking at most `timeout_s` in all, and judge it. Raises WrongSetting for a malformed URL.
+    """Visit a page, and others of its app, once, taking at most `timeout_s` in all, and judge what is there.
 
-    `tls` stands in for the default context (system roots, host name checked).
+    What is wanted is wanted of the page of the address; of the others that they run. The worst finding counts; the
+    phases are those of the page of the address. With `now` the certificate's days are told. Raises WrongSetting for a
+    malformed URL. `tls` and `look_up`: as in Visit.
     """
     address = parse_url(url)
-    visit = _Visit(Stopwatch(), Deadline.after(min(timeout_s, TOTAL_LIMIT_S)), tls)
+    visit = Visit.begin(timeout_s, tls=tls, look_up=look_up)
+    return visit.result(found(lambda: _look(address, wanted, pages, visit)), now)
+
+
+def found(look: Callable[[], Finding], stage: Stage = "script_done") -> Finding:
+    """What a look finds, also where it ends early; `stage`: at which something may come that cannot be decoded."""
     try:
-        finding = judge(_read_page(address, visit), wanted)
+        return look()
     except Stopped as stopped:
-        finding = stopped.finding
+        return stopped.finding
     except Undecodable as error:
-        finding = Finding("unknown", "script_done", "proto", detail_of(str(error)))
-    return Result(finding.verdict, finding.stage, finding.reason, finding.detail, visit.watch.ms)
+        return Finding("unknown", stage, "proto", detail_of(str(error)))
+    except WrongSetting:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug of ours is no outage of theirs, and stands in the record
+        return Finding("unknown", None, "prober", detail_of(repr(error)))
 
 
 def probe_patiently(
-    attempt: Callable[[float], Result], *, attempts: int, timeout_s: float, sleep: Callable[[float], None]
+    attempt: Callable[[float], Result],
+    *,
+    attempts: int,
+    timeout_s: float,
+    sleep: Callable[[float], None],
+    waits_s: Sequence[float] = WAITS_S,
+    total_s: float = TOTAL_LIMIT_S,
 ) -> Result:
-    """Up to three attempts, 5 s and 20 s apart, until one is up or degraded; no more than 90 s in all.
+    """So many attempts, `waits_s` before each, until one is up or degraded; no more than `total_s` in all.
 
-    `attempt` takes its time limit in seconds. The last result is kept, with the number of attempts.
+    `attempt` takes its time limit in seconds; one that would have less than a second is not made. The last result is
+    kept, with the number of attempts.
     """
-    deadline = Deadline.after(TOTAL_LIMIT_S)
-    result = attempt(timeout_s)
-    for number, wait_s in enumerate(WAITS_S[1:attempts], start=2):
+    deadline = Deadline.after(min(total_s, TOTAL_LIMIT_S))
+    result: Result | None = None
+    for number, wait_s in enumerate(waits_s[:attempts], start=1):
         left_s = deadline.at_s - time.monotonic() - wait_s
-        if result.verdict in ("up", "degraded") or left_s <= 0:
+        if result and (result.verdict in ("up", "degraded") or left_s < SHORTEST_S):
             break
-        sleep(wait_s)
-        result = replace(attempt(min(timeout_s, left_s)), attempts=number)
+        if wait_s:
+            sleep(wait_s)
+        result = replace(attempt(min(timeout_s, max(left_s, SHORTEST_S))), attempts=number)
+    if result is None:
+        raise ValueError("at least one attempt is expected")
     return result
 
 
-def _read_page(address: Address, visit: _Visit) -> Page:
-    address, peers = _load(address, visit)
+def _look(address: Address, wanted: Wanted, pages: Pages, visit: Visit) -> Finding:
+    page_answer = fetch(address, visit, accept="text/html", good=(HTTPStatus.OK,))
+    if not page_answer.whole:
+        raise down("body", "body", TOO_LONG)
     with visit.watch.stage("ws_upgrade"):
-        channel, connection, page_name = _upgrade(address, peers, visit)
+        channel, connection, page_name = _upgrade(page_answer.address, page_answer.peers, visit)
     with closing(connection):
-        return _run_script(channel, visit, rerun(address.query, page_name))
+        session = _Session(channel)
+        first = judge(session.run(visit, rerun(page_answer.address.query, page_name)), wanted)
+        if first.verdict == "down" or pages == "first":
+            return first
+        entries = further(session.reader.entries(), pages)
+        return worst([first, *_look_further(session, visit, entries, Wanted(error_box=wanted.error_box))])
 
 
-def _load(address: Address, visit: _Visit) -> tuple[Address, list[_SocketAddress]]:
-    """GET the page, through redirects; where it was at last, and the addresses of that host."""
+def _look_further(session: "_Session", visit: Visit, entries: Sequence[Entry], wanted: Wanted) -> Iterator[Finding]:
+    """Go on to other pages as who clicks on them, up to the first one that is down or cannot be read."""
+    for number, entry in enumerate(entries, start=2):
+        finding = _look_at(session, visit, entry, wanted)
+        if finding.reason == "timeout":
+            finding = replace(finding, detail=f"no time was left for page {number} of {len(entries) + 1}")
+        yield _of_page(entry, finding)
+        if finding.verdict in ("down", "unknown"):
+            return
+
+
+def _look_at(session: "_Session", visit: Visit, entry: Entry, wanted: Wanted) -> Finding:
+    """What a page that is not the first one shows. One that got less than half of the time may well be fine."""
+    given_s = visit.deadline.at_s - time.monotonic()
+    untimed = replace(visit, watch=Stopwatch())  # phases are compared over months: those of the first page count
+    finding = found(lambda: judge(session.run(untimed, rerun("", entry.name, entry.page_hash)), wanted))
+    if finding.reason == "script_timeout" and given_s < visit.limit_s / 2:
+        return Finding("unknown", "script_done", "timeout")
+    return finding
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a web server said at last. `headers`: their names in lower case; `peers`: the addresses of its host.
+
+    `whole`: there is no more of the body than was read.
+    """
+
+    address: Address
+    peers: list[SocketAddress]
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool = True
+
+
+def fetch(
+    address: Address, visit: Visit, *, accept: str, good: Container[int], most_bytes: int = MAX_BODY_BYTES
+) -> Answer:
+    """GET an answer with a `good` status, through redirects, and no more of its body than `most_bytes`.
+
+    Raises Stopped where there is none, or a part of it does not come.
+    """
     for _ in range(MAX_REDIRECTS + 1):
-        peers, location = _get(address, visit)
-        if location is None:
-            return address, peers
-        address = _redirected(address, location)
-    raise _down("ttfb", "http_status", f"more than {MAX_REDIRECTS} redirects")
+        answer = _get(address, visit, accept, good, most_bytes)
+        if answer.status in good:
+            return answer
+        address = _redirected(address, answer.headers["location"])
+    raise down("ttfb", "http_status", f"more than {MAX_REDIRECTS} redirects")
 
 
-def _get(address: Address, visit: _Visit) -> tuple[list[_SocketAddress], str | None]:
-    watch, deadline = visit.watch, visit.deadline
-    if address.secure:
-        _system_tls()  # not within a stage: it is no part of what the server takes
-    with watch.stage("dns"):
-        peers = _resolve(address.host, address.port, deadline)
-    with watch.stage("tcp"):
-        sock = _connect(peers, deadline)
-    with watch.stage("tls"):
-        sock = visit.secured(sock, address.host) if address.secure else sock
-    with closing(Connection(sock, deadline)) as connection:
-        with watch.stage("ttfb"):
-            response = connection.ask(
-                f"GET {address.target}", _headers(address, Accept="text/html", Connection="close")
-            )
-        location = response.getheader("Location")
-        if location and response.status in REDIRECTS:
-            return peers, location
-        if response.status != HTTPStatus.OK:
-            raise _down("ttfb", "http_status", f"HTTP {response.status}")
-        with watch.stage("body"):
-            _swallow(response)
-    return peers, None
+def _get(address: Address, visit: Visit, accept: str, good: Container[int], most_bytes: int) -> Answer:
+    """One good answer, or one that says where to go on."""
+    sock, peers = visit.reach(address)
+    with closing(Connection(sock, visit.deadline)) as connection:
+        with visit.watch.stage("ttfb"):
+            response = connection.ask(f"GET {address.target}", _headers(address, accept))
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        if response.status in REDIRECTS and headers.get("location") and response.status not in good:
+            return Answer(address, peers, response.status, headers, b"")
+        if response.status not in good:
+            raise down("ttfb", "http_status", f"HTTP {response.status}")
+        with visit.watch.stage("body"):
+            body = _body(response, most_bytes)
+            whole = len(body) <= most_bytes
+            return Answer(address, peers, response.status, headers, body[:most_bytes], whole)
 
 
-def _swallow(response: HTTPResponse) -> None:
-    length = 0
-    while data := response.read(64 * 1024):
-        length += len(data)
-        if length > MAX_BODY_BYTES:
-            raise ValueError(f"more than {MAX_BODY_BYTES:,} bytes")
+def _headers(address: Address, accept: str) -> dict[str, str]:
+    return {
+        "Host": address.authority,
+        "User-Agent": USER_AGENT,
+        "Accept": accept,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+
+
+def _body(response: HTTPResponse, most_bytes: int) -> bytes:
+    """The body, or a little more of it than is wanted. Raises OSError where it ends too soon."""
+    body = bytearray()
+    while data := response.read(CHUNK_BYTES):
+        body += data
+        if len(body) > most_bytes:
+            return bytes(body)
     if response.length:
         raise ChannelClosed("the connection was closed before the page was whole")
+    return bytes(body)
 
 
 def _redirected(address: Address, location: str) -> Address:
+    """Where a redirect leads. A header is bytes, each of which http.client takes for a letter."""
+    plain = re.sub(r"[\x80-\xff]", lambda byte: f"%{ord(byte[0]):02X}", location.strip())
     try:
-        return _address(urljoin(address.shown, location))
+        return _address(urljoin(address.shown, plain))
     except ValueError as error:
-        raise _down("ttfb", "http_status", f"a redirect that cannot be followed: {error}") from error
+        raise down("ttfb", "http_status", f"a redirect that cannot be followed: {error}") from error
 
 
-def _headers(address: Address, **more: str) -> dict[str, str]:
-    return {"Host": address.authority, "User-Agent": USER_AGENT, **more}
-
-
-def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -> tuple[Channel, Connection, str]:
+def _upgrade(address: Address, peers: Sequence[SocketAddress], visit: Visit) -> tuple[Channel, Connection, str]:
     """Open the page's websocket as a browser does; also gives the name of the page in the app.
 
     Which part of a path is the app's own address and which the page's name only the server knows: as a browser, ask
@@ -976,7 +1410,9 @@ def _upgrade(address: Address, peers: Sequence[_SocketAddress], visit: _Visit) -
             return *_upgraded(f"{base}{STREAM}", address, peers, visit), page_name
         except _Refused as error:
             refusal = refusal or error.told
-    raise refusal or _down("ws_upgrade", "ws_refused", "no answer")
+        except (ConnectionError, HTTPException) as error:
+            refusal = refusal or error
+    raise refusal or down("ws_upgrade", "ws_refused", "no answer")
 
 
 def _readings(path: str) -> list[tuple[str, str]]:
@@ -989,23 +1425,21 @@ def _readings(path: str) -> list[tuple[str, str]]:
     ]
 
 
-def _upgraded(
-    path: str, address: Address, peers: Sequence[_SocketAddress], visit: _Visit
-) -> tuple[Channel, Connection]:
+def _upgraded(path: str, address: Address, peers: Sequence[SocketAddress], visit: Visit) -> tuple[Channel, Connection]:
     """A websocket, on a connection of its own. Without Origin, which is allowed."""
-    sock = _connect(peers, visit.deadline)
-    if address.secure:
-        sock = visit.secured(sock, address.host)
-    connection = Connection(sock, visit.deadline)
+    sock, _ = connect(peers, visit.deadline)
+    connection = Connection(visit.secured(sock, address) if address.secure else sock, visit.deadline)
     key = base64.b64encode(secrets.token_bytes(16))
     headers = {
+        "Host": address.authority,
+        "User-Agent": USER_AGENT,
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": key.decode(),
     }
     try:
-        response = connection.ask(f"GET {path}", _headers(address, **headers))
+        response = connection.ask(f"GET {path}", headers)
         _check_upgraded(response, key)
     except BaseException:
         connection.close()
@@ -1024,20 +1458,23 @@ class _Refused(Exception):
 
 def _check_upgraded(response: HTTPResponse, key: bytes) -> None:
     if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-        raise _Refused(_down("ws_upgrade", "ws_refused", f"HTTP {response.status}"))
+        raise _Refused(down("ws_upgrade", "ws_refused", f"HTTP {response.status}"))
     digest = hashlib.sha1(key + ACCEPT_GUID, usedforsecurity=False).digest()
     if response.getheader("Sec-WebSocket-Accept", "").strip() != base64.b64encode(digest).decode():
-        raise _down("ws_upgrade", "ws_refused", "the answer to the upgrade belongs to another request")
+        raise down("ws_upgrade", "ws_refused", "the answer to the upgrade belongs to another request")
 
 
-def rerun(query: str, page_name: str) -> bytes:
-    """The message that has the script run for a page with the query of its address (percent-encoded, no `?`)."""
-    state = b"".join(
-        _field(WIRE[name], text.encode())
-        for name, text in (("ClientState.query_string", query), ("ClientState.page_name", page_name))
-        if text
+def rerun(query: str, page_name: str, page_hash: bytes = b"") -> bytes:
+    """The message that has the script run for a page with the query of its address (percent-encoded, no `?`).
+
+    A page is asked for by the name in its address or, by who clicks on it in the navigation, by its hash.
+    """
+    state = (
+        ("ClientState.query_string", query.encode()),
+        ("ClientState.page_script_hash", page_hash),
+        ("ClientState.page_name", b"" if page_hash else page_name.encode(errors="surrogateescape")),
     )
-    return _field(WIRE["BackMsg.rerun_script"], state)
+    return _field(WIRE["BackMsg.rerun_script"], b"".join(_field(WIRE[name], text) for name, text in state if text))
 
 
 def _field(number: int, data: bytes) -> bytes:
@@ -1052,28 +1489,43 @@ def _as_varint(number: int) -> bytes:
     return bytes([*sevens, number])
 
 
-def _run_script(channel: Channel, visit: _Visit, message: bytes) -> Page:
-    """Have the script run, and read until it is finished and nothing more has come for a moment."""
-    reader = PageReader()
-    with visit.watch.stage("script_done"):
-        channel.send(message)
-    while not reader.finished:
-        channel.until(visit.deadline)
+class _Session:
+    """One visitor's websocket: runs one page after another."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.reader = PageReader()
+
+    def run(self, visit: Visit, message: bytes) -> Page:
+        """Have a script run, and read until it is finished and nothing more has come for a moment. Raises Stopped."""
+        self.reader.expect()
+        self._channel.expect_page(visit.deadline)
         with visit.watch.stage("script_done"):
-            while not reader.finished:
-                reader.take(channel.message())
-        _settle(channel, reader, visit.deadline)
-    return reader.page()
+            self._channel.send(message)
+        while not self.reader.finished:
+            self._channel.until(visit.deadline)
+            with visit.watch.stage("script_done"):
+                self._finish()
+            self._settle(visit.deadline)
+        return self.reader.page()
 
+    def _finish(self) -> None:
+        try:
+            while not self.reader.finished:
+                self.reader.take(self._channel.message())
+        except TimeoutError as error:
+            if self.reader.runs > 1:
+                raise TimeIsUp(f"it started over {self.reader.runs - 1} times and came to no end") from error
+            raise
 
-def _settle(channel: Channel, reader: PageReader, deadline: Deadline) -> None:
-    """Take what follows script_finished: the words of a compile error, or a run that starts over."""
-    channel.until(deadline.sooner(SETTLE_S))
-    try:
-        while reader.finished:
-            reader.take(channel.message())
-    except OSError:  # silence, or the server hung up: the page is whole all the same
-        return
+    def _settle(self, deadline: Deadline) -> None:
+        """Take what follows script_finished: the words of a compile error, or a run that starts over."""
+        self._channel.until(deadline.sooner(SETTLE_S))
+        try:
+            while self.reader.finished:
+                self.reader.take(self._channel.message())
+        except OSError:  # silence, or the server hung up: the page is whole all the same
+            return
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
@@ -1081,12 +1533,13 @@ def _settle(channel: Channel, reader: PageReader, deadline: Deadline) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A page to be probed, what is wanted of it, and how a sample of it is labelled."""
+    """A page to be probed, what is wanted of it, and how a sample of it is labelled. `pages`: what else of its app."""
 
     name: str
     url: str
     wanted: Wanted
     by: str = BY_HAND
+    pages: Pages = "first"
 
 
 class Parser(argparse.ArgumentParser):
@@ -1107,6 +1560,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min", action="append", default=[], type=at_least, metavar="KIND=NUMBER", help="elements wanted: metric=6"
     )
     parser.add_argument("--text", action="append", default=[], help='words wanted: "Data through"')
+    parser.add_argument(
+        "--page", action="append", default=[], metavar="NAME", help="another page of the app; all: of its navigation"
+    )
     parser.add_argument(
         "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_S, metavar="SECONDS", help="for one attempt (30)"
     )
@@ -1147,18 +1603,28 @@ def run(arguments: argparse.Namespace, first_target: Callable[[], Target], *, no
     """
     target = _by_hand(arguments.url) if arguments.url is not None else first_target()
     if arguments.min or arguments.text:
-        wanted = Wanted(dict(arguments.min) or target.wanted.min, tuple(arguments.text) or target.wanted.text)
+        least = dict(arguments.min) or target.wanted.min
+        wanted = replace(target.wanted, min=least, text=tuple(arguments.text) or target.wanted.text)
         target = replace(target, wanted=wanted)
+    if arguments.page:
+        target = replace(target, pages="all" if "all" in arguments.page else tuple(arguments.page))
     result = probe_patiently(
-        lambda timeout_s: probe(target.url, target.wanted, timeout_s),
+        lambda timeout_s: probe(target.url, target.wanted, timeout_s, pages=target.pages, now=now),
         attempts=arguments.attempts,
         timeout_s=arguments.timeout,
         sleep=time.sleep,
     )
     sample = sample_of(result, at=now, target=target.name, by=target.by, run=None)
-    text = json.dumps(sample, ensure_ascii=False) if arguments.json else described(result, target.url)
-    sys.stdout.write(text + "\n")
+    if result.certificate_days is not None:
+        sample["cert_days"] = result.certificate_days
+    _say(json.dumps(sample) if arguments.json else described(result, target.url))
     return EXIT_CODES[result.verdict]
+
+
+def _say(text: str) -> None:
+    """Print, also where the terminal knows fewer letters than the page has."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _by_hand(url: str) -> Target:
@@ -1167,7 +1633,10 @@ def _by_hand(url: str) -> Target:
 
 
 def sample_of(result: Result, *, at: datetime, target: str, by: str, run: str | None) -> dict[str, object]:
-    """The sample of a result, as it is written in JSON. `at` in UTC, to the second."""
+    """The sample of a result, as it is written in JSON. `at` in UTC, to the second.
+
+    `cert_days` stands in it only where the certificate ends soon, `detail` only where there is one.
+    """
     sample: dict[str, object] = {
         "v": 1,
         "t": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -1180,6 +1649,8 @@ def sample_of(result: Result, *, at: datetime, target: str, by: str, run: str | 
         "by": by,
         "run": run,
     }
+    if result.certificate_days is not None and result.certificate_days < CERTIFICATE_SHOWN_DAYS:
+        sample["cert_days"] = result.certificate_days
     return sample if result.detail is None else {**sample, "detail": result.detail}
 
 
@@ -1187,9 +1658,19 @@ def described(result: Result, url: str) -> str:
     """A result in two lines for a person."""
     where = f" at {result.stage}" if result.stage else ""
     why = ": ".join(filter(None, (result.reason, result.detail)))
-    recovered = f" (attempt {result.attempts})" if result.attempts > 1 else ""
+    recovered = _attempts_of(result)
     spent = ", ".join(f"{phase} {'-' if ms is None else ms}" for phase, ms in result.ms.items())
     return f"{result.verdict}{where}{recovered} {parse_url(url).shown}{f'  {why}' if why else ''}\n  ms: {spent}"
+
+
+def _attempts_of(result: Result) -> str:
+    if result.attempts == 1:
+        return ""
+    return (
+        f" (attempt {result.attempts})"
+        if result.verdict in ("down", "unknown")
+        else f" (recovered, attempt {result.attempts})"
+    )
 
 
 def _no_settings() -> Target:
