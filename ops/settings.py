@@ -2,13 +2,14 @@
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -17,6 +18,7 @@ from etl.errors import SettingsError
 DEFAULT_PATH = Path("settings.toml")
 PATH_VARIABLE = "KPI_SETTINGS"
 ENV_PREFIX = "KPI_"
+SECRETS = frozenset({"alerts.webhook"})  # never repeated in a message
 
 
 def _with_slash(prefix: str) -> str:
@@ -108,13 +110,60 @@ class FreshnessSettings(_Section):
     dashboard: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] = ""
 
 
+Counts = dict[str, Annotated[int, Field(ge=1)]]
+Seconds = Annotated[float, Field(ge=0, le=90)]
+
+
+URL_OF_KIND: Mapping[str, tuple[str, str]] = {
+    "page": (r"https?://[^\s]+", "an http:// or https:// address"),
+    "http": (r"https?://[^\s]+", "an http:// or https:// address"),
+    "tcp": (r"tcp://[^\s/]+:[0-9]+", "tcp://HOST:PORT"),
+    "data": ("", "none: it is the published snapshot that is looked at"),
+}
+
+
+def _of_its_kind(url: str, info: ValidationInfo) -> str:
+    pattern, expected = URL_OF_KIND[info.data.get("kind", "page")]
+    if not re.fullmatch(pattern, url):
+        msg = f"for a target of this kind {expected} is expected"
+        raise ValueError(msg)
+    return url
+
+
 class TargetSettings(_Section):
-    """[[uptime.targets]]: one page to be read."""
+    """[[uptime.targets]]: what is looked at.
+
+    `kind`: a Streamlit `page` that is run and read; a plain `http` answer; a `tcp` port; the published `data`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
-    url: Url
-    min: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    kind: Literal["page", "http", "tcp", "data"] = "page"
+    url: Annotated[str, AfterValidator(_of_its_kind), Field(validate_default=True)] = ""
+    min: Counts = Field(default_factory=dict)
     text: tuple[str, ...] = ()
+    pages: Literal["first", "all"] | tuple[str, ...] = "first"
+    error_box: Literal["degraded", "up"] = "degraded"
+    status: tuple[Annotated[int, Field(ge=100, le=599)], ...] = (200,)
+    fields: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class ProbeSettings(_Section):
+    """[uptime.probe]: how long is looked, and how often before something is called down."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=90)] = 30
+    waits_s: Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=5)] = (0, 5, 20)
+    total_s: Annotated[float, Field(gt=0, le=90)] = 90
+
+
+class RulesSettings(_Section):
+    """[uptime.rules]: how samples become figures and incidents."""
+
+    hold_cadences: Annotated[float, Field(ge=1, le=10)] = 1.5
+    enough_coverage: Annotated[float, Field(ge=0, le=1)] = 0.5
+    open_after: Annotated[int, Field(ge=1, le=10)] = 2
+    close_after: Annotated[int, Field(ge=1, le=10)] = 2
+    calm_changes: Annotated[int, Field(ge=1, le=100)] = 4
+    flapping_h: Hours = 6
 
 
 class UptimeSettings(_Section):
@@ -125,12 +174,27 @@ class UptimeSettings(_Section):
     by: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")] = "laptop"
     cadence_minutes: Positive = 30
     control_urls: tuple[Url, ...] = ()
+    publish: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*)?$")] = ""
+    probe: ProbeSettings = ProbeSettings()
+    rules: RulesSettings = RulesSettings()
     targets: tuple[TargetSettings, ...] = ()
 
     @property
     def cadence(self) -> timedelta:
         """How often the check is scheduled."""
         return timedelta(minutes=self.cadence_minutes)
+
+
+class AlertSettings(_Section):
+    """[alerts]: who is told of incidents. Addresses that are secrets come from the environment."""
+
+    github: bool = False
+    repository: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?$")] = ""
+    labels: tuple[Annotated[str, Field(pattern=r"^[^,]{1,50}$")], ...] = ("uptime",)
+    assignees: tuple[str, ...] = ()
+    webhook: Annotated[str, Field(repr=False, pattern=r"^(https?://[^\s]+)?$")] = ""
+    sns_topic: Annotated[str, Field(pattern=r"^(arn:[^\s]+)?$")] = ""
+    remind_h: Hours = 24
 
 
 class Settings(BaseSettings):
@@ -150,6 +214,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     uptime: UptimeSettings = UptimeSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def store_address(self) -> str:
@@ -220,7 +285,8 @@ def _all_problems(file: Path, problems: list[str]) -> SettingsError:
 def _problem(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place} = {item['input']!r}: {item['msg']}"
+        shown = "(not shown)" if place in SECRETS else repr(item["input"])
+        return f"{place} = {shown}: {item['msg']}"
     return _no_such(place, [".".join(map(str, [*item["loc"][:-1], key])) for key in _keys(item["loc"][:-1])])
 
 
@@ -235,6 +301,10 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
         return list(Settings.model_fields)
     if place[:2] == ("uptime", "targets"):
         return list(TargetSettings.model_fields)
-    field = Settings.model_fields.get(str(place[0]))
-    section = field.annotation if field else None
-    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+    section: Any = Settings
+    for part in place:
+        field = section.model_fields.get(str(part))
+        section = field.annotation if field else None
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            return []
+    return list(section.model_fields)

@@ -108,3 +108,31 @@ def test_a_prefix_leads_nowhere_else(monkeypatch, tmp_path):
     monkeypatch.setenv("KPI_S3__PREFIX", "a/../b")
     with pytest.raises(SettingsError, match="without"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ('kind = "tcp"\nurl = "http://host"', "tcp://HOST:PORT is expected"),
+        ('kind = "page"', "an http:// or https:// address is expected"),
+        ('kind = "data"\nurl = "http://host"', "it is the published snapshot"),
+        ('kind = "disk"\nurl = "http://host"', "uptime.targets.0.kind = 'disk'"),
+    ],
+)
+def test_a_target_without_an_address_of_its_kind_is_told_what_it_should_be(settings_file, target, said):
+    with pytest.raises(SettingsError) as caught:
+        load(settings_file(f'[[uptime.targets]]\nname = "a"\n{target}\n'))
+    assert said in str(caught.value)
+
+
+def test_a_setting_within_a_section_within_a_section_is_named(settings_file):
+    with pytest.raises(SettingsError) as caught:
+        load(settings_file("[uptime.rules]\nopen_afer = 3\n"))
+    assert "uptime.rules.open_afer: no such setting; did you mean uptime.rules.open_after?" in str(caught.value)
+
+
+def test_a_secret_is_not_repeated_in_a_message(settings_file):
+    with pytest.raises(SettingsError) as caught:
+        load(settings_file('[alerts]\nwebhook = "hooks.example/T0/hush"\n'))
+    assert "alerts.webhook = (not shown)" in str(caught.value)
+    assert "hush" not in str(caught.value)

@@ -1,5 +1,6 @@
 """The arithmetic of uptime: exact, whole seconds, and nothing that flatters."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -13,14 +14,19 @@ from hypothesis import strategies as st
 
 from etl.errors import SettingsError
 from ops.uptime import maintenance
+from ops.uptime.history import Track, history_of
+from ops.uptime.latency import Percentiles, latency, percentile
 from ops.uptime.maintenance import Maintenance
 from ops.uptime.probe import PHASES, Result, Verdict
 from ops.uptime.record import Sample
+from ops.uptime.rules import Rules
 from ops.uptime.schedule import Schedule, schedule
-from ops.uptime.summary import Latency, Window, hold_of, latency, percentile, status, timeline, windows
+from ops.uptime.standing import standing
+from ops.uptime.summary import Window, timeline, windows
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
+RULES = Rules(cadence=HALF_HOUR)
 
 
 def at(minute: float, verdict: Verdict = "up", by: str = "github", ms: int = 1) -> Sample:
@@ -28,10 +34,19 @@ def at(minute: float, verdict: Verdict = "up", by: str = "github", ms: int = 1) 
     return Sample(at=MIDNIGHT + timedelta(minutes=minute), target="dashboard", by=by, run=None, result=result)
 
 
+def tracks_of(samples: list[Sample]) -> list[Track]:
+    return list(history_of(samples).tracks)
+
+
 def day(samples: list[Sample], minutes: float = 24 * 60, apart: tuple[Maintenance, ...] = ()) -> Window:
     """The 24 h window that ends so many minutes after midnight."""
     now = MIDNIGHT + timedelta(minutes=minutes)
-    return windows(samples, now=now, cadence=HALF_HOUR, maintenance=apart)["24h"]
+    return by_state(windows(tracks_of(samples), now=now, rules=RULES, maintenance=apart)["24h"])
+
+
+def by_state(window: Window) -> Window:
+    """The window without the bounds, which are another's business."""
+    return replace(window, least_down_s=0, most_down_s=0)
 
 
 def minutes(up: int = 0, down: int = 0, nodata: int = 0, apart: int = 0) -> Window:
@@ -114,7 +129,7 @@ def test_where_nothing_is_known_there_is_no_figure():
 def test_windows_differ_in_what_they_look_back_on():
     now = MIDNIGHT + timedelta(days=100)
     samples = [at(24 * 60 * n, "down" if n == 50 else "up") for n in range(100)]
-    found = windows(samples, now=now, cadence=timedelta(days=1))
+    found = windows(tracks_of(samples), now=now, rules=Rules(cadence=timedelta(days=1)))
     assert {name: window.promised_s // 86400 for name, window in found.items()} == {
         "24h": 1,
         "7d": 7,
@@ -161,9 +176,10 @@ def test_the_seconds_are_those_of_the_window_exactly(samples: list[Sample], apar
 
 @given(histories, closures, nows)
 def test_worst_uptime_and_best_are_in_this_order(samples: list[Sample], apart: tuple[Maintenance, ...], now: int):
-    window = day(samples, now, apart)
+    moment = MIDNIGHT + timedelta(minutes=now)
+    window = windows(tracks_of(samples), now=moment, rules=RULES, maintenance=apart)["24h"]
     if window.uptime is not None:
-        assert 0 <= window.worst <= window.uptime <= window.best <= 1
+        assert 0 <= window.lowest <= window.worst <= window.uptime <= window.best <= window.highest <= 1
 
 
 @given(histories, closures, nows, st.integers(0, 300), st.sampled_from(["github", "host", "laptop"]))
@@ -181,7 +197,8 @@ def test_a_down_sample_never_raises_uptime(
 
 @given(histories, closures, nows)
 def test_the_timeline_has_no_gaps_and_no_overlaps(samples: list[Sample], apart: tuple[Maintenance, ...], now: int):
-    spans = timeline(samples, now=MIDNIGHT + timedelta(minutes=now), hold=hold_of(HALF_HOUR), maintenance=apart)
+    moment = MIDNIGHT + timedelta(minutes=now)
+    spans = timeline(tracks_of(samples), now=moment, hold=RULES.hold, maintenance=apart)
     assert all(before.end_s == after.start_s for before, after in pairwise(spans))
 
 
@@ -198,7 +215,9 @@ def test_a_percentile_is_a_value_that_was_seen(values: list[int], p50: int | Non
 
 def test_latency_is_that_of_good_probes_of_thirty_days():
     samples = [at(0, ms=1), at(1, "degraded", ms=2), at(2, "down", ms=900), at(-31 * 24 * 60, ms=800), at(99, ms=700)]
-    assert latency(samples, now=MIDNIGHT + timedelta(minutes=30)) == Latency(p50_ms=7, p95_ms=14)
+    found = latency(tracks_of(samples), now=MIDNIGHT + timedelta(minutes=30))
+    assert found.total == Percentiles(p50_ms=7, p95_ms=14)
+    assert found.phases == dict.fromkeys(PHASES, Percentiles(p50_ms=1, p95_ms=2))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +235,7 @@ def test_latency_is_that_of_good_probes_of_thirty_days():
     ],
 )
 def test_status_is_the_best_that_anybody_sees_now(samples: list[Sample], text: str):
-    assert status(samples, now=MIDNIGHT, hold=timedelta(minutes=45)) == text
+    assert standing(tracks_of(samples), now=MIDNIGHT, hold=timedelta(minutes=45)).status == text
 
 
 @pytest.mark.parametrize(
@@ -231,8 +250,8 @@ def test_status_is_the_best_that_anybody_sees_now(samples: list[Sample], text: s
     ],
 )
 def test_the_prober_measures_its_own_schedule(offsets: list[int], now: int, expected: Schedule):
-    times = [MIDNIGHT + timedelta(minutes=offset) for offset in offsets]
-    assert schedule(times, now=MIDNIGHT + timedelta(minutes=now), cadence=HALF_HOUR) == expected
+    tracks = tracks_of([at(offset) for offset in offsets])
+    assert schedule(tracks, now=MIDNIGHT + timedelta(minutes=now), cadence=HALF_HOUR) == expected
 
 
 # --- maintenance.toml ------------------------------------------------------------------------------------------------
@@ -293,5 +312,6 @@ def test_a_file_that_cannot_be_meant_is_one_clear_error(tmp_path: Path, text: st
 
 def test_a_part_of_a_second_does_not_move_a_window():
     now = MIDNIGHT + timedelta(minutes=30, microseconds=999_999)
-    assert windows([at(0)], now=now, cadence=HALF_HOUR)["24h"] == minutes(up=30)
-    assert windows([at(0)], now=now, cadence=timedelta(seconds=1))["24h"] == Window(1, 0, 1799, 0)
+    rules = RULES, Rules(cadence=timedelta(seconds=1))
+    found = [windows(tracks_of([at(0)]), now=now, rules=each)["24h"] for each in rules]
+    assert [by_state(window) for window in found] == [minutes(up=30), Window(1, 0, 1799, 0)]

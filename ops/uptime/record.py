@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from ops.uptime.probe import MAX_DETAIL_BYTES, PHASES, Reason, Result, Stage, Ve
 
 MAX_LINE_BYTES = 400
 VERSION = 1
+NAME = r"[A-Za-z0-9_.-]{1,40}"
+MAX_NUMBER = 2**31 - 1
 FILE_PATTERN = "[0-9][0-9][0-9][0-9]-[0-9][0-9].jsonl"
 
 VERDICTS: frozenset[str] = frozenset(get_args(Verdict))
@@ -53,64 +55,40 @@ class Sample:
 
     @classmethod
     def from_line(cls, line: bytes) -> "Sample":
-        """Parse one line. Raises ValueError for anything `to_line` does not write."""
+        """Parse one line. Raises ValueError for anything that is no sample.
+
+        Needed are v, t, target, verdict and by; keys of later versions are passed over.
+        """
         fields = json.loads(line)
         if not isinstance(fields, dict) or fields.get("v") != VERSION or len(line.strip()) > MAX_LINE_BYTES:
             raise ValueError("not a sample of version 1")
         return cls(
-            at=_moment(_text(fields, "t")),
-            target=_name(fields, "target"),
-            by=_name(fields, "by"),
-            run=_text_or_none(fields, "run"),
+            at=moment_of(fields, "t"),
+            target=name_of(fields, "target"),
+            by=name_of(fields, "by"),
+            run=run if isinstance(run := fields.get("run"), str) else None,
             result=_result(fields),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a directory holds: samples in order, each once, and how many lines were torn or no samples."""
-
-    samples: tuple[Sample, ...]
-    torn_lines: int
-
-
 def append(directory: Path, samples: Iterable[Sample]) -> None:
     """Add samples to the files of their UTC months, in one write each. Raises KpiOpsError where that fails."""
-    by_file: dict[Path, bytes] = {}
+    by_file: dict[str, list[bytes]] = {}
     for sample in samples:
-        file = directory / f"{sample.at:%Y-%m}.jsonl"
-        by_file[file] = by_file.get(file, b"") + sample.to_line()
+        by_file.setdefault(f"{sample.at:%Y-%m}.jsonl", []).append(sample.to_line())
+    for name, lines in by_file.items():
+        append_lines(directory, name, lines)
+
+
+def append_lines(directory: Path, name: str, lines: Sequence[bytes]) -> None:
+    """Add whole lines to a file of the directory, in one write. Raises KpiOpsError where that fails."""
+    if not lines:
+        return
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for file, lines in by_file.items():
-            _append(file, lines)
+        _append(directory / name, b"".join(lines))
     except OSError as error:
-        raise _no_access("write to", directory, error) from error
-
-
-def read(directory: Path) -> Recorded:
-    """All samples of a directory, sorted; torn lines are skipped and counted. Raises KpiOpsError if it is not there."""
-    try:
-        if not directory.is_dir():
-            raise NotADirectoryError(f"there is no directory {directory}")
-        lines = [line for file in sorted(directory.glob(FILE_PATTERN)) for line in file.read_bytes().split(b"\n")]
-    except OSError as error:
-        raise _no_access("read", directory, error) from error
-    return parsed(lines)
-
-
-def parsed(lines: Iterable[bytes]) -> Recorded:
-    """Samples of lines in any order: sorted, the same (t, target, by) once, what is no sample counted."""
-    found: dict[tuple[datetime, str, str], Sample] = {}
-    torn = 0
-    for line in sorted(line for line in lines if line.strip()):
-        try:
-            sample = Sample.from_line(line)
-        except (ValueError, RecursionError):
-            torn += 1
-        else:
-            found.setdefault((sample.at, sample.target, sample.by), sample)
-    return Recorded(tuple(found[key] for key in sorted(found)), torn)
+        raise no_access("write to", directory, error) from error
 
 
 def _dumped(fields: Mapping[str, object]) -> bytes:
@@ -130,27 +108,31 @@ def _append(file: Path, lines: bytes) -> None:
 
 
 def _result(fields: Mapping[str, Any]) -> Result:
-    verdict, attempts = _text(fields, "verdict"), fields.get("attempts")
+    verdict, attempts = text_of(fields, "verdict"), fields.get("attempts")
     stage, reason = _text_or_none(fields, "stage"), _text_or_none(fields, "reason")
     if verdict not in VERDICTS or not (stage is None or stage in STAGES) or not (reason is None or reason in REASONS):
         raise ValueError("a verdict, stage or reason that is none")
-    if type(attempts) is not int or attempts < 1:
-        raise ValueError("attempts must be a number from 1")
-    detail = _text(fields, "detail") if "detail" in fields else None
+    detail = _text_or_none(fields, "detail")
     if detail and len(detail.encode()) > MAX_DETAIL_BYTES:
         raise ValueError("a detail that is too long")
+    attempts = 1 if attempts is None else attempts
+    if not _is_whole(attempts, at_least=1):
+        raise ValueError("attempts must be a number from 1")
     return Result(verdict, stage, reason, detail, _phases(fields.get("ms")), attempts)  # type: ignore[arg-type]
 
 
 def _phases(ms: object) -> dict[str, int | None]:
-    if not isinstance(ms, dict) or set(ms) != set(PHASES):
-        raise ValueError("ms must name every phase")
-    if any(value is not None and (type(value) is not int or value < 0) for value in ms.values()):
-        raise ValueError("ms must be whole milliseconds")
-    return {phase: ms[phase] for phase in PHASES}
+    """Times that can be meant; a look counts without them too."""
+    spent = ms if isinstance(ms, dict) else {}
+    return {phase: value if _is_whole(value := spent.get(phase), at_least=0) else None for phase in PHASES}
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _is_whole(value: object, *, at_least: int) -> bool:
+    return type(value) is int and at_least <= value <= MAX_NUMBER
+
+
+def text_of(fields: Mapping[str, Any], name: str) -> str:
+    """A text that is not empty. Raises ValueError."""
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a text")
@@ -158,26 +140,28 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _name(fields: Mapping[str, Any], key: str) -> str:
-    name = _text(fields, key)
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+def name_of(fields: Mapping[str, Any], key: str) -> str:
+    """A name of at most 40 letters. Raises ValueError."""
+    name = text_of(fields, key)
+    if not re.fullmatch(NAME, name):
         raise ValueError(f"{key} must be a name")
     return name
 
 
 def _text_or_none(fields: Mapping[str, Any], name: str) -> str | None:
-    if name not in fields:
-        raise ValueError(f"{name} is missing")
-    return None if fields[name] is None else _text(fields, name)
+    return None if fields.get(name) in (None, "") else text_of(fields, name)
 
 
-def _moment(text: str) -> datetime:
+def moment_of(fields: Mapping[str, Any], key: str) -> datetime:
+    """A moment in UTC, to the second. Raises ValueError."""
+    text = text_of(fields, key)
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text):
         raise ValueError("t must be UTC to the second")
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _no_access(doing: str, directory: Path, error: OSError) -> KpiOpsError:
+def no_access(doing: str, directory: Path, error: OSError) -> KpiOpsError:
+    """The error for a directory of samples that cannot be read or written."""
     return KpiOpsError(
         f"cannot {doing} {directory}: {error.strerror or error}",
         expected="the directory of the samples, uptime/YYYY-MM.jsonl",

@@ -1,12 +1,14 @@
 """Whether the checks came when they were due: the prober's own health. Pure."""
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from ops.uptime.summary import percentile
+from ops.uptime.history import Track
+from ops.uptime.latency import percentile
 
 LOOKED_BACK = timedelta(days=30)
 
@@ -25,12 +27,12 @@ class Schedule:
     longest_gap_s: int | None
 
 
-def schedule(times: Iterable[datetime], *, now: datetime, cadence: timedelta) -> Schedule:
-    """Health of the schedule by the moments at which samples were taken, whoever took them."""
+def schedule(tracks: Iterable[Track], *, now: datetime, cadence: timedelta) -> Schedule:
+    """Health of the schedule by the moments of all looks, whoever took them."""
     slot_s = max(1, int(cadence.total_seconds()))
     now_s = math.floor(now.timestamp())
     earliest_s = now_s - int(LOOKED_BACK.total_seconds())
-    seen_s = sorted({second for at in times if earliest_s <= (second := math.floor(at.timestamp())) <= now_s})
+    seen_s = sorted({second for track in tracks for second in _between(track.times_s, earliest_s, now_s)})
     if not seen_s:
         return Schedule(0, 0, None, None, None)
     first_slot, slot_of_now = seen_s[0] // slot_s, now_s // slot_s
@@ -45,3 +47,7 @@ def schedule(times: Iterable[datetime], *, now: datetime, cadence: timedelta) ->
         late_p95_s=percentile(late_s.values(), 95),
         longest_gap_s=max(after - before for before, after in pairwise([*seen_s, now_s])),
     )
+
+
+def _between(times_s: Sequence[int], first_s: int, last_s: int) -> Sequence[int]:
+    return times_s[bisect_left(times_s, first_s) : bisect_right(times_s, last_s)]
