@@ -1,4 +1,7 @@
-"""`make bench`: the tables of docs/performance.md. `make bench BENCH=etl` (demo, fresh, publish) for one of them."""
+"""`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
+
+Others are demo, publish, years, truth, fresh.
+"""
 
 import gzip
 import os
@@ -13,6 +16,8 @@ from pathlib import Path
 
 from tests.bench.measure import in_turn, run, table
 from tests.bench.publish import publish
+from tests.bench.truth import truth
+from tests.bench.years import years
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
@@ -91,7 +96,7 @@ def fresh(directory: Path) -> None:
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    every = {each.__name__: each for each in (etl, demo, publish, fresh)}
+    every = {each.__name__: each for each in (etl, demo, publish, years, truth, fresh)}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
             every[name](Path(directory))
