@@ -34,6 +34,17 @@ def write_whole(path: Path, text: str) -> None:
         ) from error
 
 
+def write_changed(path: Path, text: str) -> bool:
+    """Write a file as `write_whole` does, unless it holds just that; whether it was written. Raises KpiOpsError."""
+    try:
+        same = path.read_bytes() == text.encode()
+    except OSError:  # not there yet, or unreadable: writing will tell
+        same = False
+    if not same:
+        write_whole(path, text)
+    return not same
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
@@ -43,5 +54,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         # Units, templates and Markdown are no markup.
-        autoescape=select_autoescape(enabled_extensions=("svg.j2",), default=False),
+        autoescape=select_autoescape(enabled_extensions=("svg.j2", "html.j2"), default=False),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from etl.errors import ExitCode
-from ops.render import render
+from ops.badge import badge
 
 Status = Literal["pass", "warn", "error", "unknown"]
 _WORST_FIRST: tuple[Status, ...] = ("error", "unknown", "warn", "pass")  # what was seen to be wrong is wrong
@@ -22,13 +22,11 @@ CANNOT_TELL = "cannot tell"
 NOT_KNOWN = "not known"
 LOUDEST_FIRST = ("missing", "unreadable", "foreign", "torn", "future", "stale", "behind", "late")
 
-BADGE = "badge.svg.j2"
 COLOURS: Mapping[Status, str] = {"pass": "#2e7d32", "warn": "#8a5a00", "error": "#c62828", "unknown": "#616161"}
 ON_BADGE: Mapping[str, str] = {CANNOT_TELL: "unknown", "future": "in the future", "behind": "page is behind"}
 WITH_AGE = frozenset({"fresh", "late", "stale"})
 HOUR = timedelta(hours=1)
 SHOWN_IN_HOURS = 72
-LETTER_PX, MARGIN_PX = 7, 10  # of the widest of the fonts named; the text is fitted into it
 
 INDENT = " " * 28
 LONGEST_SHOWN = 400
@@ -179,21 +177,8 @@ def as_badge(verdict: Verdict) -> str:
     if word in WITH_AGE and verdict.age is not None:
         text = f"{text}, {_short(verdict.age)}"
     label = "data"
-    label_px, text_px = _width_px(label), _width_px(text)
-    return render(
-        BADGE,
-        label=label,
-        text=text,
-        title=f"{label}: {text} ({moment(verdict.now)})",
-        colour=COLOURS[verdict.status],
-        label_px=label_px,
-        text_px=text_px,
-        margin_px=MARGIN_PX,
-    )
-
-
-def _width_px(text: str) -> int:
-    return len(text) * LETTER_PX + MARGIN_PX
+    title = f"{label}: {text} ({moment(verdict.now)})"
+    return badge(label, text, colour=COLOURS[verdict.status], title=title)
 
 
 def _short(age: timedelta) -> str:
