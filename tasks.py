@@ -276,12 +276,12 @@ def freshness(_c: object, json: bool = False, badge: str = "", dashboard: str = 
     return verdict.exit_code
 
 
-@task()
-def uptime_check(_c: object) -> int:
-    """Look at every target, record it, rewrite the report."""
+@task(help={"push": "and push the record to the branch of this clone; then 0 says that it is recorded"})
+def uptime_check(_c: object, push: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Look at every target, record it, tell of it, rewrite the report."""
     from ops.uptime.__main__ import main
 
-    return main(["check"])
+    return main(["check", *(["--push"] * push)])
 
 
 @task(
@@ -297,7 +297,7 @@ def uptime_report(_c: object, samples: str | None = None, at: str | None = None,
 
     uptime = load().uptime
     flags = ["--samples", samples or str(uptime.directory), "--now", at or now().isoformat()]
-    return main(["report", *flags, "--cadence", f"{uptime.cadence.total_seconds():.0f}s", *(["--json"] * json)])
+    return main(["report", *flags, *(["--json"] * json)])
 
 
 ns = Collection(demo, etl, etl_sync, snapshots, snapshot_restore, freshness, uptime_check, uptime_report)

@@ -7,6 +7,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -19,8 +20,10 @@ from ops.server import Running
 from ops.settings import Settings
 from ops.stages import Story
 from ops.uptime import record
-from ops.uptime.check import freshness_line, rewrite_report
+from ops.uptime.data import freshness_line, judge
 from ops.uptime.probe import Result, Wanted, described, probe
+from ops.uptime.rewrite import Places, rewrite
+from ops.uptime.rules import rules_of
 
 STAGES = 7
 ADDRESS = "127.0.0.1"
@@ -143,6 +146,6 @@ def _report(result: Result, store: S3Store, settings: Settings, story: Story, wo
         directory, report = world.directory / "uptime", world.directory / "uptime.md"
         sample = record.Sample(at=now, target="demo", by=settings.uptime.by, run=None, result=result)
         record.append(directory, [sample])
-        fresh = freshness_line(store.where, now=now, limits=settings.freshness)
-        rewrite_report(directory, report, now=now, cadence=settings.uptime.cadence, freshness=fresh)
+        fresh = freshness_line(partial(judge, store.where, now=now, limits=settings.freshness))
+        rewrite(Places(directory, report), now=now, rules=rules_of(settings.uptime), freshness=fresh)
         stage.told = f"{report} ({fresh.partition(';')[0]})"

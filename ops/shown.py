@@ -39,6 +39,7 @@ class Shown:
     ready: bool
     run_id: str | None
     problem: str = ""
+    release: str | None = None
 
 
 def readyz(url: str) -> str:
@@ -100,7 +101,8 @@ def _read(address: str, status: int, body: bytes) -> Shown:
             to_do="look what listens there; mend --dashboard or [freshness] dashboard",
         )
     problems = [str(said[key]) for key in ("last_script_error", "store_problem") if said.get(key)]
-    return Shown(ready, run_id, "; ".join(problems))
+    release = said.get("release")
+    return Shown(ready, run_id, "; ".join(problems), release if isinstance(release, str) else None)
 
 
 def finding(page: Page, shown: Shown | KpiOpsError, manifest: Manifest | None, now: datetime) -> Finding:

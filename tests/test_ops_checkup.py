@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from ops.checkup import checkup
 from ops.render import render, write_whole
 from ops.settings import FreshnessSettings
 from ops.shown import Page, Shown, ask, finding, page_at, readyz
-from ops.uptime.check import freshness_line
+from ops.uptime.data import freshness_line, judge
 from ops.verdict import Finding, Verdict, as_badge, as_json, as_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -441,7 +442,7 @@ def test_no_address_is_no_page():
 
 
 def test_the_line_of_the_uptime_check_says_ages_and_files(sample_snapshot_dir):
-    assert freshness_line(str(sample_snapshot_dir), now=NOW, limits=FreshnessSettings()) == (
+    assert freshness_line(partial(judge, str(sample_snapshot_dir), now=NOW, limits=FreshnessSettings())) == (
         "freshness: fresh: generated 6 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago; "
         "10 files are whole"
     )
@@ -449,7 +450,8 @@ def test_the_line_of_the_uptime_check_says_ages_and_files(sample_snapshot_dir):
 
 @pytest.mark.parametrize("address", ["ftp://bucket", "http://[", "nowhere\0"])
 def test_no_address_of_a_store_ends_the_uptime_check(address):
-    assert freshness_line(address, now=NOW, limits=FreshnessSettings()).startswith("freshness: cannot tell: ")
+    judged = partial(judge, address, now=NOW, limits=FreshnessSettings())
+    assert freshness_line(judged).startswith("freshness: cannot tell: ")
 
 
 # --- as it is typed --------------------------------------------------------------------------------------------------

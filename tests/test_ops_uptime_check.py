@@ -1,12 +1,15 @@
 """What the schedule runs: retries, the control addresses, the record, the report, the exit status."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,13 +18,15 @@ import requests
 from etl.contract import ARTIFACTS, SCHEMA_VERSION, Artifact, ArtifactFile, Manifest, Source, columns_of
 from etl.errors import KpiOpsError, SettingsError
 from etl.store import Patience
-from ops.settings import FreshnessSettings, TargetSettings
-from ops.uptime import record
+from ops.settings import FreshnessSettings, ProbeSettings, TargetSettings
 from ops.uptime.__main__ import main
-from ops.uptime.check import asks_control, check, decide, exit_code, freshness_line, target_of
+from ops.uptime.check import Looking, asks_control, check, decide, exit_code, target_of
 from ops.uptime.control import any_answers
+from ops.uptime.data import freshness_line, judge
 from ops.uptime.probe import PHASES, Reason, Result, Stage, Target, Verdict, Wanted, WrongSetting, probe_patiently
 from ops.uptime.record import Sample
+from ops.uptime.rewrite import Places, rewrite
+from ops.uptime.rules import Rules
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FAR = "https://kpi.example"
@@ -168,16 +173,20 @@ class Bench:
     def check(self, seen: dict[str, Result], urls: str = FAR, now: datetime = NOON) -> list[Sample]:
         return check(
             [Target(name, urls, Wanted(), "github") for name in seen],
+            Looking(lambda target, _: seen[target.name], self.ask, self.slept.append),
             now=now,
             run="77",
-            cadence=timedelta(minutes=30),
-            probe=lambda target, _: seen[target.name],
-            control=self.ask,
-            sleep=self.slept.append,
             directory=self.directory / "uptime",
-            report_path=self.directory / "uptime.md",
-            freshness="freshness: fresh",
         )
+
+    def report(self, now: datetime = NOON) -> str:
+        places = Places(self.directory / "uptime", self.directory / "uptime.md")
+        rewrite(places, now=now, rules=Rules(), freshness="freshness: fresh", warnings=["nobody is told"])
+        return places.report.read_text("utf-8")
+
+    @property
+    def recorded(self) -> list[Sample]:
+        return [Sample.from_line(line) for line in (self.directory / "uptime/2026-11.jsonl").read_bytes().splitlines()]
 
 
 @pytest.fixture
@@ -185,29 +194,62 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_a_check_records_each_target_and_rewrites_the_report(bench: Bench):
+def test_a_check_records_each_target(bench: Bench):
     samples = bench.check({"dashboard": UP, "shop": BROKEN})
-    assert record.read(bench.directory / "uptime").samples == tuple(samples)
+    assert bench.recorded == samples
     assert [(s.at, s.target, s.by, s.run, s.verdict, s.result.attempts) for s in samples] == [
         (NOON, "dashboard", "github", "77", "up", 1),
         (NOON, "shop", "github", "77", "down", 3),
     ]
-    text = (bench.directory / "uptime.md").read_text()
-    assert "dashboard is up, shop is down" in text
-    assert "freshness: fresh\n" in text
+
+
+def test_what_is_recorded_is_reported_with_pictures_and_a_page(bench: Bench):
+    bench.check({"dashboard": UP, "shop": BROKEN})
+    text = bench.report()
+    assert "shop" in text
+    assert re.search(r"fresh\b", text)
+    assert "nobody is told" in text
     assert {file.name for file in bench.directory.iterdir()} == {"uptime", "uptime.md"}
+    beside = {file.name for file in (bench.directory / "uptime").iterdir()}
+    assert beside >= {
+        "2026-11.jsonl",
+        "index.html",
+        "badge.svg",
+        "badge.json",
+        "dashboard-90d.svg",
+        "shop-response.svg",
+    }
+    pictures = set(re.findall(r"uptime/([\w.-]+\.svg)", text))
+    assert pictures
+    assert pictures <= beside
+
+
+def test_what_is_the_same_is_not_written_again(bench: Bench):
+    bench.check({"dashboard": UP})
+    bench.report()
+    before = {file: file.stat().st_ino for file in bench.directory.rglob("*") if file.is_file()}
+    bench.report()
+    assert {file: file.stat().st_ino for file in bench.directory.rglob("*") if file.is_file()} == before
 
 
 def test_a_second_check_adds_to_the_first(bench: Bench):
     bench.check({"dashboard": UP})
     bench.check({"dashboard": UP}, now=NOON + timedelta(minutes=30))
-    assert len(record.read(bench.directory / "uptime").samples) == 2
-    assert "From 2 samples" in (bench.directory / "uptime.md").read_text()
+    assert [sample.at for sample in bench.recorded] == [NOON, NOON + timedelta(minutes=30)]
 
 
 def test_a_sample_is_dated_to_the_second(bench: Bench):
     bench.check({"dashboard": UP}, now=NOON + timedelta(microseconds=5))
-    assert record.read(bench.directory / "uptime").samples[0].at == NOON
+    assert bench.recorded[0].at == NOON
+
+
+def test_a_sample_is_dated_to_the_attempt_that_decided(bench: Bench):
+    """A page that was back at the third attempt was not seen to be up before."""
+    waited: list[float] = []
+    results = iter([REFUSED, REFUSED, UP])
+    looking = Looking(lambda *_: next(results), bench.ask, waited.append, clock=lambda: 100 + sum(waited))
+    (sample,) = check([Target("a", FAR, Wanted(), "host")], looking, now=NOON, run=None, directory=bench.directory)
+    assert (sample.verdict, sample.result.attempts, sample.at) == ("up", 3, NOON + timedelta(seconds=25))
 
 
 def test_a_target_that_works_asks_nobody(bench: Bench):
@@ -234,20 +276,36 @@ def test_a_loopback_target_is_down_whatever_the_network(bench: Bench):
     assert bench.asked == 0
 
 
-def test_an_incident_opens_with_the_first_check_that_finds_it_down(bench: Bench):
-    bench.check({"dashboard": UP})
-    bench.check({"dashboard": REFUSED}, now=NOON + timedelta(minutes=30))
-    assert (
-        "| 2026-11-22T12:30:00Z | 0 s or more, goes on | tcp / refused |" in (bench.directory / "uptime.md").read_text()
+def test_targets_are_looked_at_side_by_side(bench: Bench):
+    together = threading.Barrier(3, timeout=20)
+
+    def look(_target: Target, _timeout_s: float) -> Result:
+        together.wait()
+        return UP
+
+    targets = [Target(name, FAR, Wanted(), "github") for name in "abc"]
+    looking = Looking(look, bench.ask, bench.slept.append)
+    assert len(check(targets, looking, now=NOON, run=None, directory=bench.directory)) == 3
+
+
+def test_attempts_and_limits_are_those_of_the_settings(bench: Bench):
+    limits: list[float] = []
+    looking = Looking(
+        lambda _target, limit_s: limits.append(limit_s) or REFUSED,
+        bench.ask,
+        bench.slept.append,
+        limits=ProbeSettings(timeout_s=7, waits_s=(0, 1), total_s=60),
     )
+    (sample,) = check([Target("a", FAR, Wanted(), "github")], looking, now=NOON, run=None, directory=bench.directory)
+    assert (sample.result.attempts, limits, bench.slept) == (2, [7, 7], [1])
 
 
 def test_a_report_that_cannot_be_written_is_one_clear_error_and_leaves_the_samples(bench: Bench):
     (bench.directory / "uptime.md").mkdir()
+    bench.check({"dashboard": UP})
     with pytest.raises(KpiOpsError, match="cannot write"):
-        bench.check({"dashboard": UP})
-    assert len(record.read(bench.directory / "uptime").samples) == 1
-    assert len(list(bench.directory.iterdir())) == 2
+        bench.report()
+    assert len(bench.recorded) == 1
 
 
 @pytest.mark.parametrize(
@@ -298,7 +356,8 @@ def manifest(generated_at: datetime) -> Manifest:
 def test_the_line_about_the_data_is_the_verdict_on_what_is_published(tmp_path: Path):
     (tmp_path / "metadata.json").write_text(manifest(NOON - timedelta(hours=30)).to_json())
     at_once = Patience(attempts=1, deadline_s=20, sleep=lambda _s: None)
-    line = freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings(), patience=at_once)
+    judged = partial(judge, str(tmp_path), now=NOON, limits=FreshnessSettings(), patience=at_once)
+    line = freshness_line(judged)
     assert line.startswith(
         "freshness: foreign: generated 30 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago; "
         "10 of 10 files are not what metadata.json says: "
@@ -317,7 +376,7 @@ def test_the_line_about_the_data_is_the_verdict_on_what_is_published(tmp_path: P
 def test_where_nothing_can_be_read_the_line_says_why(tmp_path: Path, published: str | None, word: str, words: str):
     if published is not None:
         (tmp_path / "metadata.json").write_text(published)
-    line = freshness_line(str(tmp_path), now=NOON, limits=FreshnessSettings())
+    line = freshness_line(partial(judge, str(tmp_path), now=NOON, limits=FreshnessSettings()))
     assert line.startswith(f"freshness: {word}: ")
     assert words in line
 

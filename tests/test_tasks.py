@@ -251,8 +251,8 @@ def test_the_demo_tells_seven_stages_and_leaves_a_report_that_says_up(fab, workp
         *("stage", "sample", "etl", "s3", "publish", "serve", "probe", "report", "total"),
     ]
     report = (workplace / ".demo" / "uptime.md").read_text()
-    assert "everything is up" in report
-    assert "freshness: fresh" in report
+    assert "Everything is up" in report
+    assert "Freshness: `fresh: " in report
 
 
 def test_a_demo_on_ones_own_sales_shows_them(fab, sample_csv):

@@ -1,4 +1,4 @@
-"""python -m ops.uptime probe | check | report: the door where the clock and the environment are read.
+"""python -m ops.uptime probe | check | report | units: the door where the clock and the environment are read.
 
 Imports stand in the functions that need them: `probe --url` works without anything installed.
 """
@@ -6,23 +6,21 @@ Imports stand in the functions that need them: `probe --url` works without anyth
 import argparse
 import json
 import os
+import random
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from etl.errors import KpiOpsError, SettingsError
 from ops.uptime import probe
 from ops.uptime.probe import EXIT_SETTINGS_WRONG, Parser, Target, WrongSetting
 
-if TYPE_CHECKING:
-    from ops.settings import Settings
-
-
 FIRST_YEAR = 1970
+EXIT_COULD_NOT = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         if arguments.command == "probe":
             return probe.run(arguments, _first_target, now=now)
-        return _check(now) if arguments.command == "check" else _report(arguments)
+        if arguments.command == "check":
+            return _check(now, push=arguments.push, publish=arguments.publish)
+        return _units(arguments) if arguments.command == "units" else _report(arguments)
     except (WrongSetting, KpiOpsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_SETTINGS_WRONG
@@ -42,13 +42,17 @@ def _parser() -> Parser:
     parser = Parser(
         prog="python -m ops.uptime", description="0 up, 1 down, 2 degraded, 3 unknown, 4 settings or arguments wrong."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="probe | check | report")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="probe | check | report | units")
     probe.add_arguments(commands.add_parser("probe", help="look at one page now"))
-    commands.add_parser("check", help="look at every target, record it, rewrite the report")
+    check = commands.add_parser("check", help="look at every target, record it, tell, rewrite the report")
+    check.add_argument("--push", action="store_true", help="and push it to the branch; then 0 says that it is recorded")
+    check.add_argument("--publish", action="store_true", help="and put it where [uptime] publish says; 0 likewise")
+    units = commands.add_parser("units", help="write the systemd service and timer that run `check --publish`")
+    units.add_argument("--out", type=Path, required=True, metavar="DIR", help="/etc/systemd/system")
     report = commands.add_parser("report", help="print the report on recorded samples; writes nothing")
     report.add_argument("--samples", type=Path, required=True, metavar="DIR", help="the directory of YYYY-MM.jsonl")
     report.add_argument("--now", type=_moment, required=True, metavar="ISO", help="2026-11-22T12:00:00Z")
-    report.add_argument("--cadence", type=_cadence, default=timedelta(minutes=30), metavar="30m", help="of the checks")
+    report.add_argument("--cadence", type=_cadence, metavar="30m", help="of the checks (else as in settings.toml)")
     report.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser
 
@@ -79,63 +83,87 @@ def _cadence(text: str) -> timedelta:
     return int(match[1]) * {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}[match[2]]
 
 
-def _targets(settings: "Settings") -> list[Target]:
+def _first_target() -> Target:
+    from ops import settings as door
     from ops.uptime.check import target_of
 
-    if not settings.uptime.targets:
-        raise SettingsError(
-            "no target is named", expected="a page to be read", to_do="add [[uptime.targets]] to settings.toml"
-        )
-    return [target_of(target, settings.uptime.by) for target in settings.uptime.targets]
+    uptime = door.load().uptime
+    page = next((target for target in uptime.targets if target.kind == "page"), None)
+    if page is None:
+        raise _no_target("page to be read")
+    return target_of(page, uptime.by)
 
 
-def _first_target() -> Target:
-    from ops import settings
+def _no_target(expected: str) -> SettingsError:
+    return SettingsError(
+        "no target is named", expected=f"a {expected}", to_do="add [[uptime.targets]] to settings.toml"
+    )
 
-    return _targets(settings.load())[0]
 
-
-def _check(now: datetime) -> int:
-    import requests
-
+def _check(now: datetime, *, push: bool, publish: bool) -> int:
+    """Look, record, tell, write; then keep it where --push and --publish say."""
     from ops import settings as door
-    from ops.uptime import control
-    from ops.uptime.check import check, exit_code, freshness_line
+    from ops.uptime.check import exit_code
+    from ops.uptime.scheduled import GitHub, World, scheduled
+    from ops.uptime.storage.kept import Clone, put_on_s3
 
     settings = door.load()
-    uptime = settings.uptime
-    with requests.Session() as session:
-        samples = check(
-            _targets(settings),
-            now=now,
-            run=os.environ.get("GITHUB_RUN_ID"),  # noqa: TID251 - a door
-            cadence=uptime.cadence,
-            probe=lambda target, timeout_s: probe.probe(target.url, target.wanted, timeout_s),
-            # who names no control addresses takes every failure for the target's
-            control=lambda: not uptime.control_urls or control.any_answers(session, uptime.control_urls),
-            sleep=time.sleep,
-            directory=uptime.directory,
-            report_path=uptime.report,
-            freshness=freshness_line(settings.store_address, now=now, limits=settings.freshness),
+    if not settings.uptime.targets:
+        raise _no_target("target to look at")
+    if publish and not settings.uptime.publish:
+        raise SettingsError(
+            "[uptime] publish is empty", expected="s3://BUCKET/PREFIX/", to_do="name the place in settings.toml"
         )
-    for sample in samples:
-        result = sample.result
-        why = ": ".join(filter(None, (result.stage, result.reason, result.detail)))
-        sys.stdout.write(f"{sample.target}: {sample.verdict}{f' ({why})' if why else ''}\n")
-    return exit_code(samples)
+    environ = os.environ  # noqa: TID251 - a door
+    github = GitHub(*(environ.get(f"GITHUB_{name}", "") for name in ("API_URL", "REPOSITORY", "TOKEN")))
+    clone = Clone.of(settings.uptime, environ) if push else None
+    world = World(now, environ.get("GITHUB_RUN_ID"), github, time.sleep, clone.warnings(now) if clone else ())
+    done = scheduled(settings, world)
+    _say(done.lines)
+    chance = random.SystemRandom().random
+    try:
+        if publish:
+            _say([put_on_s3(settings, done, sleep=time.sleep, random=chance)])
+        if clone:
+            _say([clone.pushed(done, sleep=time.sleep, random=chance)])
+    except KpiOpsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_COULD_NOT
+    # a job that keeps the record has done its work: what is down is told by the report and by alerts
+    return 0 if push or publish else exit_code(done.samples)
+
+
+def _units(arguments: argparse.Namespace) -> int:
+    from ops.render import write_whole
+    from ops.uptime.storage.units import ENVIRONMENT, units
+
+    project = Path(__file__).resolve().parent.parent.parent
+    for name, text in units(python=Path(sys.executable), project=project, environment=ENVIRONMENT).items():
+        write_whole(arguments.out / name, text)
+        _say([f"wrote {arguments.out / name}"])
+    return 0
+
+
+def _say(lines: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from ops.uptime import maintenance, record
-    from ops.uptime.report import as_json, as_markdown, report
+    from ops import settings as door
+    from ops.uptime.gather import gather, gather_all
+    from ops.uptime.report import as_json
+    from ops.uptime.rules import rules_of
 
-    numbers = report(
-        record.read(arguments.samples),
-        now=arguments.now,
-        cadence=arguments.cadence,
-        maintenance=maintenance.read(arguments.samples),
-    )
-    sys.stdout.write(json.dumps(as_json(numbers), indent=2) + "\n" if arguments.json else as_markdown(numbers))
+    rules = rules_of(door.load().uptime)
+    rules = replace(rules, cadence=arguments.cadence or rules.cadence)
+    if arguments.json:
+        text = json.dumps(as_json(gather_all(arguments.samples, now=arguments.now, rules=rules)), indent=2) + "\n"
+    else:
+        from ops.uptime.display.markdown import as_markdown
+
+        text = as_markdown(gather(arguments.samples, now=arguments.now, rules=rules))
+    sys.stdout.write(text)
     return 0
 
 

@@ -1,86 +1,101 @@
-"""What the schedule runs: look at every target, record what was seen, rewrite the report."""
+"""Look at every target and record what was seen."""
 
 import ipaddress
+import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from etl.errors import KpiOpsError, SettingsError
-from etl.store import Patience, open_reader
-from ops.checkup import checkup
-from ops.render import write_whole
-from ops.settings import DashboardSettings, FreshnessSettings, TargetSettings
-from ops.shown import page_at
-from ops.uptime import maintenance, record
+from etl.errors import SettingsError
+from ops.settings import ProbeSettings, TargetSettings
+from ops.uptime import record
 from ops.uptime.probe import (
-    DEFAULT_TIMEOUT_S,
     ELEMENTS,
     EXIT_CODES,
-    WAITS_S,
+    WORST_FIRST,
     Result,
     Stage,
     Target,
-    Verdict,
     Wanted,
     parse_url,
     probe_patiently,
 )
 from ops.uptime.record import Sample
-from ops.uptime.report import as_markdown, report
+from ops.uptime.targets import DataTarget, HttpTarget, TcpTarget, attempts_for, tcp_address
 
-_WORST_FIRST: tuple[Verdict, ...] = ("down", "unknown", "degraded", "up")
 _OURS_TOO: frozenset[Stage | None] = frozenset({"dns", "tcp", "tls"})  # stages at which our own network fails as well
 _TOO_SLOW = frozenset({"timeout", "script_timeout"})
-PATIENCE = Patience(attempts=1, deadline_s=20)  # for the line on freshness: the schedule does not wait for it
+AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """How a target is looked at.
+
+    `look` visits it once within so many seconds; `control` says whether any control address answers; `sleep` waits
+    between attempts, and `clock` counts the seconds.
+    """
+
+    look: Callable[[Target, float], Result]
+    control: Callable[[], bool]
+    sleep: Callable[[float], None]
+    clock: Callable[[], float] = time.monotonic
+    limits: ProbeSettings = field(default_factory=ProbeSettings)
 
 
 def check(
-    targets: Sequence[Target],
-    *,
-    now: datetime,
-    run: str | None,
-    cadence: timedelta,
-    probe: Callable[[Target, float], Result],
-    control: Callable[[], bool],
-    sleep: Callable[[float], None],
-    directory: Path,
-    report_path: Path,
-    freshness: str | None,
-    attempts: int = len(WAITS_S),
+    targets: Sequence[Target], looking: Looking, *, now: datetime, run: str | None, directory: Path
 ) -> list[Sample]:
-    """Probe every target, append a sample of each to `directory`, rewrite the report; returns the samples.
+    """Look at all targets side by side and append a sample of each to `directory`; returns the samples.
 
-    `probe` visits a target once within so many seconds; `control` says whether any control address answers, and is
-    asked at most once. Raises KpiOpsError where nothing can be written.
+    The control addresses are asked once at most. Raises KpiOpsError where nothing can be written.
     """
-    now = now.replace(microsecond=0)
-    seen = [_seen(target, probe, sleep, attempts) for target in targets]
-    suspects = [asks_control(target.url, result) for target, result in zip(targets, seen, strict=True)]
-    offline = any(suspects) and not control()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        seen = list(pool.map(lambda target: _seen(target, looking), targets))
+    suspects = [asks_control(target.url, result) for target, (result, _) in zip(targets, seen, strict=True)]
+    offline = any(suspects) and not looking.control()
     samples = [
-        Sample(at=now, target=target.name, by=target.by, run=run, result=decide(result, offline=offline and suspect))
-        for target, result, suspect in zip(targets, seen, suspects, strict=True)
+        Sample(
+            at=(now + began).replace(microsecond=0),
+            target=target.name,
+            by=target.by,
+            run=run,
+            result=decide(result, offline=offline and suspect),
+        )
+        for target, (result, began), suspect in zip(targets, seen, suspects, strict=True)
     ]
     record.append(directory, samples)
-    rewrite_report(directory, report_path, now=now, cadence=cadence, freshness=freshness)
     return samples
 
 
-def _seen(
-    target: Target, probe: Callable[[Target, float], Result], sleep: Callable[[float], None], attempts: int
-) -> Result:
-    return probe_patiently(
-        lambda timeout_s: probe(target, timeout_s), attempts=attempts, timeout_s=DEFAULT_TIMEOUT_S, sleep=sleep
+def _seen(target: Target, looking: Looking) -> tuple[Result, timedelta]:
+    """What was found, and how long after the first attempt the one began that decided: its moment is the sample's."""
+    limits, first_s = looking.limits, looking.clock()
+    began_s: list[float] = []
+
+    def attempt(timeout_s: float) -> Result:
+        began_s.append(looking.clock() - first_s)
+        return looking.look(target, timeout_s)
+
+    result = probe_patiently(
+        attempt,
+        attempts=attempts_for(target, len(limits.waits_s)),
+        timeout_s=limits.timeout_s,
+        sleep=looking.sleep,
+        waits_s=limits.waits_s,
+        total_s=limits.total_s,
     )
+    return result, timedelta(seconds=began_s[-1])
 
 
 def asks_control(url: str, result: Result) -> bool:
     """Whether a result may be our own network's fault: failed at dns, tcp, tls or by timeout, and not on loopback."""
     may_be_ours = result.stage in _OURS_TOO or result.reason in _TOO_SLOW
-    return result.verdict == "down" and may_be_ours and not _is_loopback(parse_url(url).host)
+    return result.verdict == "down" and may_be_ours and not _is_loopback(urlsplit(url).hostname or "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -97,38 +112,21 @@ def decide(result: Result, *, offline: bool) -> Result:
 def exit_code(samples: Iterable[Sample]) -> int:
     """The probe's exit status for the worst verdict: down, then unknown, then degraded, then up."""
     verdicts = {sample.verdict for sample in samples}
-    return EXIT_CODES[next((verdict for verdict in _WORST_FIRST if verdict in verdicts), "up")]
+    return EXIT_CODES[next((verdict for verdict in WORST_FIRST if verdict in verdicts), "up")]
 
 
-def rewrite_report(
-    directory: Path, report_path: Path, *, now: datetime, cadence: timedelta, freshness: str | None
-) -> None:
-    """Write the report on all samples of `directory`, whole or not at all. Raises KpiOpsError."""
-    numbers = report(record.read(directory), now=now, cadence=cadence, maintenance=maintenance.read(directory))
-    text = as_markdown(numbers, freshness=freshness)
-    write_whole(report_path, text)
-
-
-def freshness_line(
-    store_address: str, *, now: datetime, limits: FreshnessSettings, patience: Patience = PATIENCE
-) -> str:
-    """The report's line about the published data: its age, its files, the page. It changes no uptime, no exit status.
-
-    `store_address`: a directory or s3://bucket/prefix/. The line comes within the deadline of `patience` and says what
-    cannot be told.
-    """
-    try:
-        page = page_at(limits.dashboard, DashboardSettings().refresh_s)
-        verdict = checkup(partial(open_reader, store_address), limits, now=now, page=page, patience=patience)
-    except KpiOpsError as error:
-        return f"freshness: cannot tell: {error.seen}"
-    except Exception as error:  # noqa: BLE001 - a bug there is no reason to record no uptime
-        return f"freshness: cannot tell: {error!r}"
-    return f"freshness: {verdict.line}"
+def line_of(sample: Sample) -> str:
+    """A sample as a person is told."""
+    result = sample.result
+    why = ": ".join(filter(None, (result.stage, result.reason, result.detail)))
+    return f"{sample.target}: {sample.verdict}{f' ({why})' if why else ''}"
 
 
 def target_of(settings: TargetSettings, by: str) -> Target:
-    """A target as settings.toml names it. Raises SettingsError for elements that no page can be asked for."""
+    """A target as settings.toml names it. Raises SettingsError for elements that no page can be asked for.
+
+    Raises WrongSetting for an address that cannot be used.
+    """
     strays = sorted(set(settings.min) - set(ELEMENTS))
     if strays:
         raise SettingsError(
@@ -136,5 +134,14 @@ def target_of(settings: TargetSettings, by: str) -> Target:
             expected=f"min with some of {', '.join(ELEMENTS)}",
             to_do="mend [[uptime.targets]] in settings.toml",
         )
+    wanted = Wanted(dict(settings.min), settings.text, settings.error_box)
+    named = settings.name, settings.url, wanted, by
+    if settings.kind == "data":
+        return DataTarget(*named)
+    if settings.kind == "tcp":
+        tcp_address(settings.url)
+        return TcpTarget(*named)
     parse_url(settings.url)
-    return Target(settings.name, settings.url, Wanted(dict(settings.min), settings.text), by)
+    if settings.kind == "http":
+        return HttpTarget(*named, status=settings.status, fields=dict(settings.fields))
+    return Target(*named, settings.pages)
