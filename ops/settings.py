@@ -29,7 +29,7 @@ def _with_slash(prefix: str) -> str:
     return f"{stripped}/" if stripped else ""
 
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1_000_000_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 

@@ -131,6 +131,12 @@ def test_a_setting_within_a_section_within_a_section_is_named(settings_file):
     assert "uptime.rules.open_afer: no such setting; did you mean uptime.rules.open_after?" in str(caught.value)
 
 
+@pytest.mark.parametrize("cadence", ["inf", "nan", "1e300", "0"])
+def test_a_cadence_that_no_clock_keeps_is_refused(settings_file, cadence):
+    with pytest.raises(SettingsError, match=r"uptime\.cadence_minutes"):
+        load(settings_file(f"[uptime]\ncadence_minutes = {cadence}\n"))
+
+
 def test_a_secret_is_not_repeated_in_a_message(settings_file):
     with pytest.raises(SettingsError) as caught:
         load(settings_file('[alerts]\nwebhook = "hooks.example/T0/hush"\n'))

@@ -44,6 +44,22 @@ def test_an_outage_keeps_its_beginning_however_long_ago_that_was(tmp_path: Path,
     assert (incident.start, incident.last_good) == (NOW - timedelta(days=began), NOW - timedelta(days=began + 1))
 
 
+@pytest.mark.parametrize("day", [108, 109, 110, 111, 112, 113])
+def test_an_incident_that_a_month_cuts_apart_stays_one(tmp_path: Path, day: int):
+    """It opens with two bad looks and goes on, never good for two in a row."""
+    rules = Rules(cadence=timedelta(days=1))
+    flapping = [sample(n, "up" if (day - n) % 2 else "down") for n in range(day, 0, -1)]
+    append(tmp_path, [*days_of(day + 6, day + 1), sample(day + 1, "down"), *flapping])
+    (incident,) = gather(tmp_path, now=NOW, rules=rules).targets["dashboard"].incidents
+    assert (incident.start, incident.first_good) == (NOW - timedelta(days=day + 1), None)
+
+
+def test_a_record_that_nobody_went_on_with_is_still_told(tmp_path: Path):
+    append(tmp_path, days_of(300, 200))
+    target = gather(tmp_path, now=NOW, rules=HOURLY).targets["dashboard"]
+    assert (target.status, target.since) == ("no data", NOW - timedelta(days=201) + timedelta(minutes=90))
+
+
 def test_the_same_samples_make_the_same_report_wherever_their_lines_lie(tmp_path: Path):
     samples = days_of(80, 0)
     append(tmp_path / "one", samples)

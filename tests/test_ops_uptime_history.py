@@ -1,6 +1,7 @@
 """Years of samples read at once are the very looks that reading line by line gives."""
 
 import json
+import os
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.errors import KpiOpsError
 from ops.uptime import bulk, history
 from ops.uptime.history import History, history_of, parsed
 from ops.uptime.probe import PHASES, Result
@@ -82,6 +84,11 @@ FIELDS = json.loads(GOOD)
         GOOD.replace(b"{", b"\n{", 1).strip() + b" " * 400,
         b"[]",
         b"null",
+        GOOD.strip() + GOOD.strip() + b"\n ",
+        GOOD.replace(b'"by"', b'\n"by"', 1).strip() + b"\n" + GOOD.strip() + GOOD.strip(),
+        json.dumps(FIELDS | {"t": "0000-11-01T12:07:03Z"}).encode(),
+        json.dumps(FIELDS | {"v": True}).encode(),
+        json.dumps(FIELDS | {"v": 1.0}).encode(),
         b"\xff\xfe",
         json.dumps(FIELDS | {"v": 2}).encode(),
         json.dumps(FIELDS | {"v": None}).encode(),
@@ -173,6 +180,32 @@ def test_what_comes_after_a_moment_is_cut_off(samples: list[Sample], second: int
     assert kept == history_of([each for each in samples if each.at <= until]).tracks
 
 
+def test_recent_looks_in_an_old_large_file_keep_their_times(tmp_path: Path):
+    directory_of(tmp_path, 8, random.Random(8))
+    late = [sample(60 * 24 * 60 + n, by="host") for n in range(20)]
+    file = tmp_path / "2026-11.jsonl"
+    file.write_bytes(file.read_bytes() + b"".join(lines_of(late)))
+    append(tmp_path, late[:9])
+    since = NOON + timedelta(days=50)
+    read = [history.read(tmp_path, spent_since=since, part_bytes=size) for size in (200_000, 1 << 30)]
+    assert read[0] == read[1]
+    assert read[0].digest == read[1].digest
+    assert len(read[0].tracks[1].spent_ms[0]) == 20
+
+
+def test_what_is_no_file_is_named(tmp_path: Path):
+    (tmp_path / "2026-11.jsonl").mkdir()
+    os.mkfifo(tmp_path / "2026-10.jsonl")
+    with pytest.raises(KpiOpsError, match=r"2026-10\.jsonl is not a file"):
+        history.read(tmp_path)
+
+
+def test_text_in_another_encoding_is_no_sample():
+    assert parsed([GOOD.strip().decode().encode("utf-16")]).torn_lines == 1
+    assert parsed([b"\xef\xbb\xbf" + GOOD]).torn_lines == 0
+
+
 def test_rules_hold_whole_seconds():
+    assert Rules(cadence=timedelta(minutes=1), hold_cadences=2.05).hold == timedelta(seconds=123)
     assert Rules(cadence=timedelta(seconds=1)).hold == timedelta(seconds=1)
     assert Rules(cadence=timedelta(minutes=30)).hold == timedelta(minutes=45)

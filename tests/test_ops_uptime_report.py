@@ -4,6 +4,8 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,45 @@ def test_report_reads_the_maintenance_beside_the_samples(directory: Path, capsys
     assert run(directory, "--json") == 0
     window: dict[str, Any] = json.loads(capsys.readouterr().out)["targets"]["dashboard"]["windows"]["24h"]
     assert (window["down_s"], window["maintenance_s"], window["uptime"]) == (0, 3600, 1)
+
+
+def test_who_has_read_enough_is_left_quietly_and_a_full_disk_is_told(directory: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "ops.uptime",
+        "report",
+        "--samples",
+        str(directory),
+        "--now",
+        "2026-11-23T00:00:00Z",
+    ]
+    piped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    piped.stdout.close()
+    assert (piped.stderr.read(), piped.wait()) == (b"", 141)
+    piped.stderr.close()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: the report cannot be printed: No space left")
+
+
+def test_the_report_is_the_same_bytes_on_a_terminal_without_letters_of_ours(directory: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "ops.uptime",
+        "report",
+        "--samples",
+        str(directory),
+        "--now",
+        "2026-11-23T00:00:00Z",
+    ]
+    printed = {
+        subprocess.run(command, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": encoding}, check=True).stdout
+        for encoding in ("ascii", "utf-8")
+    }
+    assert printed == {as_markdown(numbers_of(WORKED_CASE)).encode()}
 
 
 def test_the_cadence_decides_how_long_a_sample_speaks(directory: Path, capsys: pytest.CaptureFixture[str]):

@@ -220,6 +220,11 @@ def test_latency_is_that_of_good_probes_of_thirty_days():
     assert found.phases == dict.fromkeys(PHASES, Percentiles(p50_ms=1, p95_ms=2))
 
 
+def test_a_look_without_times_is_no_quick_one():
+    untimed = replace(at(5), result=Result("up", None, None, None, {}))
+    assert latency(tracks_of([at(0, ms=1), untimed]), now=MIDNIGHT + timedelta(minutes=30)).total == Percentiles(7, 7)
+
+
 @pytest.mark.parametrize(
     ("samples", "text"),
     [
@@ -247,6 +252,10 @@ def test_status_is_the_best_that_anybody_sees_now(samples: list[Sample], text: s
         pytest.param([5, 95], 120, Schedule(4, 2, 300, 300, 5400), id="two did not"),
         pytest.param([0, 1, 2, 59], 60, Schedule(2, 2, 0, 1740, 57 * 60), id="the first of a slot counts"),
         pytest.param([5, 35, 200], 90, Schedule(3, 2, 300, 300, 3300), id="what comes after now is not known"),
+        pytest.param(
+            [-60 * 1440, 0], 60, Schedule(1440, 1, 0, 0, 30 * 86400 - 3600), id="a month in which nobody looked counts"
+        ),
+        pytest.param([-60 * 1440], 0, Schedule(1440, 0, None, None, 30 * 86400), id="nobody looks any more"),
     ],
 )
 def test_the_prober_measures_its_own_schedule(offsets: list[int], now: int, expected: Schedule):
@@ -287,6 +296,21 @@ def test_wall_clock_times_of_a_zone_know_its_summer_time(tmp_path: Path, zone: s
     assert found.start.astimezone(ZoneInfo(zone)).hour == 0
 
 
+@pytest.mark.parametrize(("end", "minutes"), [("02:00:00", 0), ("02:15:00", 15), ("02:30:00", 30), ("03:00:00", 60)])
+def test_a_time_that_the_clocks_skip_is_when_they_are_put_forward(tmp_path: Path, end: str, minutes: int):
+    """On 2026-03-29 in London 01:00 is followed by 02:00."""
+    times = "2026-03-29T00:30:00", f"2026-03-29T{end}"
+    (found,) = read(tmp_path, entry(*times, 'zone = "Europe/London"'))
+    assert (found.end - found.start) == timedelta(minutes=30 + minutes)
+    (skipped,) = read(tmp_path, entry("2026-03-29T01:30:00", "2026-03-29T03:00:00", 'zone = "Europe/London"'))
+    assert skipped.start == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+def test_a_part_of_a_second_and_a_byte_order_mark_do_no_harm(tmp_path: Path):
+    (found,) = read(tmp_path, "\ufeff" + entry("2026-11-22T01:00:00.5Z", "2026-11-22T02:00:00.9Z"))
+    assert (found.start.microsecond, found.end.microsecond) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -303,6 +327,9 @@ def test_wall_clock_times_of_a_zone_know_its_summer_time(tmp_path: Path, zone: s
         ("[other]", "only .*maintenance"),
         ("maintenance = [1]", "only .*maintenance"),
         ("???", "Invalid"),
+        ("a = " + "[" * 3000, "."),
+        (entry("0001-01-01T00:00:00+14:00", "2026-11-22T01:00:00Z"), "out of range"),
+        (entry("2026-11-22T01:00:00", "9999-12-31T23:59:59", 'zone = "America/New_York"'), "out of range"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_one_clear_error(tmp_path: Path, text: str, words: str):

@@ -4,6 +4,7 @@ Imports stand in the functions that need them: `probe --url` works without anyth
 """
 
 import argparse
+import io
 import json
 import os
 import random
@@ -19,8 +20,9 @@ from etl.errors import KpiOpsError, SettingsError
 from ops.uptime import probe
 from ops.uptime.probe import EXIT_SETTINGS_WRONG, Parser, Target, WrongSetting
 
-FIRST_YEAR = 1970
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 EXIT_COULD_NOT = 3
+EXIT_BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +65,7 @@ def _moment(text: str) -> datetime:
         utc = moment.astimezone(UTC) if moment.utcoffset() is not None else None
     except (ValueError, OverflowError):
         utc = None
-    if utc is None or utc.year < FIRST_YEAR:
+    if utc is None or not FIRST_YEAR <= utc.year <= LAST_YEAR:
         raise WrongSetting(
             f"--now {text!r} is no moment",
             expected="a date and time with Z or an offset at its end",
@@ -163,7 +165,23 @@ def _report(arguments: argparse.Namespace) -> int:
         from ops.uptime.display.markdown import as_markdown
 
         text = as_markdown(gather(arguments.samples, now=arguments.now, rules=rules))
-    sys.stdout.write(text)
+    return _printed(text)
+
+
+def _printed(text: str) -> int:
+    """The same bytes whatever the terminal takes. Raises KpiOpsError where they cannot be written."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    try:
+        _say([text.removesuffix("\n")])
+    except BrokenPipeError:  # who reads has seen enough, as in `report | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise KpiOpsError(
+            f"the report cannot be printed: {error.strerror or error}", expected="room", to_do="print it elsewhere"
+        ) from error
     return 0
 
 

@@ -15,6 +15,7 @@ from ops.uptime.probe import MAX_DETAIL_BYTES, PHASES
 from ops.uptime.record import MAX_LINE_BYTES, MAX_NUMBER, NAME, REASONS, STAGES, VERSION
 
 NEWLINE = 10
+FIRST_S = -62_135_596_800  # 0001-01-01
 MOMENT_LENGTH = len("2026-11-22T12:07:03Z")
 BLOCK_BYTES = 1 << 19
 LOOK = [
@@ -54,13 +55,17 @@ def _plain(data: bytes) -> None:
 
 
 def _lines(data: bytes) -> int:
-    """How many lines there are, none of them empty or too long."""
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
+    """How many lines there are: each from its { to its }, and none too long."""
+    letters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(letters == NEWLINE)
     if not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
-    lengths = np.diff(ends, prepend=-1) - 1
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts
     if lengths.min() == 0 or lengths.max() > MAX_LINE_BYTES:
         raise Doubtful("an empty or a long line")
+    if np.any(letters[starts] != ord("{")) or np.any(letters[ends - 1] != ord("}")):
+        raise Doubtful("two that share a line, or one on two lines")
     return len(ends)
 
 
@@ -101,7 +106,10 @@ def _moments(column: pa.ChunkedArray) -> Any:
         raise Doubtful("a moment of another form")
     if not pc.all(pc.match_substring_regex(column, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")).as_py():
         raise Doubtful("a moment of another form")
-    return _values(column.cast(pa.timestamp("s", "UTC")), np.int64)
+    times_s = _values(column.cast(pa.timestamp("s", "UTC")), np.int64)
+    if len(times_s) and times_s.min() < FIRST_S:
+        raise Doubtful("a year that is none")
+    return times_s
 
 
 # Arrow's own ways to numpy, and any Python value handed to its functions, would import pandas: 40 MB for nothing.

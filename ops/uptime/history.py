@@ -4,7 +4,7 @@ import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -116,22 +116,23 @@ def read(
 ) -> History:
     """The samples of a directory. Raises KpiOpsError if it is not there.
 
-    `since`: months that end before it are not read; `spent_since`: of large ones, neither are the times by phase;
-    `part_bytes`: how much of a large one is read at once.
+    `since`: months that end before it are not read; `spent_since`: times by phase are kept from then on; `part_bytes`:
+    how much of a large file is read at once.
     """
     try:
         if not directory.is_dir():
             raise NotADirectoryError(f"there is no directory {directory}")
         files = sorted(directory.glob(FILE_PATTERN))
         wanted = [file for file in files if _reaches(file, since)]
+        floor_s = int(spent_since.timestamp()) if spent_since else None
         parts = [
-            _part(lines, times=_reaches(file, spent_since), large=file.stat().st_size > part_bytes)
+            _part(lines, floor_s, large=file.stat().st_size > part_bytes)
             for file in wanted
             for lines in _parts(file, part_bytes)
         ]
     except OSError as error:
         raise no_access("read", directory, error) from error
-    tracks = _joined([track for part in parts for track in part.tracks])
+    tracks = [_spent_from(track, floor_s) for track in _joined([track for part in parts for track in part.tracks])]
     return History(tracks, sum(part.torn_lines for part in parts), complete=len(wanted) == len(files))
 
 
@@ -141,22 +142,35 @@ def _reaches(month: Path, since: datetime | None) -> bool:
 
 def _parts(file: Path, part_bytes: int) -> Iterator[bytes]:
     """A file in parts of whole lines: years of samples need not be in memory at once."""
+    if not file.is_file():
+        raise OSError(None, f"{file.name} is not a file")
     with file.open("rb") as stream:
         while part := stream.read(part_bytes):
             yield part + stream.readline()
 
 
-def _part(lines: bytes, *, times: bool, large: bool) -> History:
-    tracks = _at_once(lines, times=times) if large else None
+def _part(lines: bytes, floor_s: int | None, *, large: bool) -> History:
+    tracks = _at_once(lines, floor_s) if large else None
     return parsed(lines.split(b"\n")) if tracks is None else History(tracks)
 
 
-def _at_once(lines: bytes, *, times: bool) -> list[Track] | None:
+def _at_once(lines: bytes, floor_s: int | None) -> list[Track] | None:
     try:
         from ops.uptime import bulk
     except ImportError:  # where only a look is installed for, no pyarrow is: slower, and the same
         return None
-    return bulk.tracks(lines, times=times)
+    tracks = None if floor_s is None else bulk.tracks(lines, times=False)
+    if tracks is None or any(floor_s is None or track.times_s[-1] >= floor_s for track in tracks):
+        return bulk.tracks(lines, times=True)
+    return tracks
+
+
+def _spent_from(track: Track, floor_s: int | None) -> Track:
+    """The track with times from a second on only: which way a file was read must not show."""
+    if floor_s is None:
+        return track
+    kept = len(track.times_s) - bisect_left(track.times_s, floor_s)
+    return replace(track, spent_ms=[column[len(column) - kept :] for column in track.spent_ms] if kept else [])
 
 
 def parsed(lines: Iterable[bytes]) -> History:

@@ -65,7 +65,7 @@ def _good(tracks: Sequence[Track], start: datetime, now: datetime) -> Iterator[t
     start_s, end_s = int(start.timestamp()), int(now.timestamp())
     for track in tracks:
         for at_s, state, spent in track.until(end_s).spent_since(start_s):
-            if state not in FAILED:
+            if state not in FAILED and spent.count(NOT_REACHED) < len(spent):
                 yield at_s, spent
 
 

@@ -12,7 +12,7 @@ Without a zone, start and end need an offset: 2026-11-22T01:00:00Z.
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from etl.errors import SettingsError
 
 FILE_NAME = "maintenance.toml"
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ def read(directory: Path) -> tuple[Maintenance, ...]:
     if not file.exists():
         return ()
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(file.read_text("utf-8-sig"))
         return parsed(values)
-    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (OSError, ValueError, OverflowError, RecursionError) as error:  # those of TOML and UTF-8 are ValueErrors
         raise SettingsError(
             f"{file} cannot be used: {error}",
             expected='[[maintenance]] with start, end, why; a zone = "Europe/London", or times with an offset or Z',
@@ -81,8 +82,21 @@ def _zone(index: int, name: object) -> ZoneInfo | None:
 def _moment(index: int, name: str, value: object, zone: ZoneInfo | None) -> datetime:
     if not isinstance(value, datetime):
         raise ValueError(f"entry {index}: {name} must be a date with a time, not quoted")  # noqa: TRY004 - one kind
+    value = value.replace(microsecond=0)
     if value.utcoffset() is not None:
         return value.astimezone(UTC)
     if zone is None:
         raise ValueError(f"entry {index}: {name} says neither offset nor zone")
-    return value.replace(tzinfo=zone).astimezone(UTC)
+    return _on_the_wall(value, zone)
+
+
+def _on_the_wall(time: datetime, zone: ZoneInfo) -> datetime:
+    """The moment of a wall-clock time; where the clocks are put forward over it, that is when they are."""
+    later, earlier = (time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if later <= earlier:  # an ordinary time, or the first of two
+        return later
+    before = earlier.astimezone(zone).utcoffset()
+    while later - earlier > SECOND:
+        middle = earlier + (later - earlier) // 2
+        earlier, later = (middle, later) if middle.astimezone(zone).utcoffset() == before else (earlier, middle)
+    return later.replace(microsecond=0)

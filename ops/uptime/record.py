@@ -59,8 +59,8 @@ class Sample:
 
         Needed are v, t, target, verdict and by; keys of later versions are passed over.
         """
-        fields = json.loads(line)
-        if not isinstance(fields, dict) or fields.get("v") != VERSION or len(line.strip()) > MAX_LINE_BYTES:
+        fields = json.loads(line.decode("utf-8-sig"))
+        if not isinstance(fields, dict) or not _is_version(fields.get("v")) or len(line.strip()) > MAX_LINE_BYTES:
             raise ValueError("not a sample of version 1")
         return cls(
             at=moment_of(fields, "t"),
@@ -125,6 +125,10 @@ def _phases(ms: object) -> dict[str, int | None]:
     """Times that can be meant; a look counts without them too."""
     spent = ms if isinstance(ms, dict) else {}
     return {phase: value if _is_whole(value := spent.get(phase), at_least=0) else None for phase in PHASES}
+
+
+def _is_version(value: object) -> bool:
+    return type(value) is int and value == VERSION
 
 
 def _is_whole(value: object, *, at_least: int) -> bool:

@@ -31,7 +31,8 @@ class Rules:
     @property
     def hold(self) -> timedelta:
         """How long a sample speaks where no later one does, in whole seconds."""
-        return timedelta(seconds=int(self.cadence.total_seconds() * self.hold_cadences))
+        exact = Fraction(str(self.hold_cadences)) * (self.cadence // timedelta(microseconds=1)) / 1_000_000
+        return timedelta(seconds=int(exact))
 
 
 def rules_of(settings: "UptimeSettings") -> Rules:

@@ -28,24 +28,27 @@ class Schedule:
 
 
 def schedule(tracks: Iterable[Track], *, now: datetime, cadence: timedelta) -> Schedule:
-    """Health of the schedule by the moments of all looks, whoever took them."""
+    """Health of the schedule by the moments of all looks, whoever took them, since the first of them at most."""
     slot_s = max(1, int(cadence.total_seconds()))
     now_s = math.floor(now.timestamp())
-    earliest_s = now_s - int(LOOKED_BACK.total_seconds())
-    seen_s = sorted({second for track in tracks for second in _between(track.times_s, earliest_s, now_s)})
-    if not seen_s:
+    known = [track for track in tracks if track.times_s and track.times_s[0] <= now_s]
+    if not known:
         return Schedule(0, 0, None, None, None)
-    first_slot, slot_of_now = seen_s[0] // slot_s, now_s // slot_s
+    first_s, earliest_s = min(track.times_s[0] for track in known), now_s - int(LOOKED_BACK.total_seconds())
+    start_s = max(first_s, earliest_s)
+    seen_s = sorted({second for track in known for second in _between(track.times_s, start_s, now_s)})
+    first_slot = start_s // slot_s if first_s >= earliest_s else -(-start_s // slot_s)
+    slot_of_now = now_s // slot_s
     late_s: dict[int, int] = {}
     for second in seen_s:
-        if second // slot_s < slot_of_now:
+        if first_slot <= second // slot_s < slot_of_now:
             late_s.setdefault(second // slot_s, second % slot_s)
     return Schedule(
-        due=slot_of_now - first_slot,
+        due=max(0, slot_of_now - first_slot),
         delivered=len(late_s),
         late_p50_s=percentile(late_s.values(), 50),
         late_p95_s=percentile(late_s.values(), 95),
-        longest_gap_s=max(after - before for before, after in pairwise([*seen_s, now_s])),
+        longest_gap_s=max(after - before for before, after in pairwise([start_s, *seen_s, now_s])),
     )
 
 

@@ -54,7 +54,7 @@ def _in_units(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 def moment(at: datetime) -> str:
     """A moment as machines read it: 2026-11-22T12:07:03Z."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def day(of: date) -> str:
