@@ -243,7 +243,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Secure]:
 
     def make(days: float, host: str = "127.0.0.1") -> Secure:
         ages = NOW - timedelta(days=100)
-        return Secure(certificate(directory / f"{host}-{days}.pem", host, ages, NOW + timedelta(days=days, minutes=1)))
+        return Secure(certificate(directory / f"{host}-{days}.pem", host, ages, NOW + timedelta(days=days, hours=12)))
 
     return make
 

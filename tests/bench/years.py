@@ -11,7 +11,7 @@ from tests.bench.measure import in_turn, table
 TARGETS = ("api", "dashboard", "shop")
 FIRST, LAST = datetime(2021, 11, 22, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
 CADENCE = timedelta(minutes=5)
-RUNS = 5
+RUNS = 3
 
 # What a script of twenty lines would do: only the uptime of 90 days by count, no interval, no incidents.
 WITH_PANDAS = """
