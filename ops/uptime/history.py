@@ -4,6 +4,7 @@ import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
@@ -17,6 +18,7 @@ from ops.uptime.record import FILE_PATTERN, Sample, no_access
 STATES: Mapping[Verdict, int] = {"up": ord("u"), "degraded": ord("g"), "down": ord("d"), "unknown": ord("k")}
 VERDICT_OF: Mapping[int, Verdict] = {letter: verdict for verdict, letter in STATES.items()}
 NOT_REACHED = -1
+READERS = 2
 PART_BYTES = 1 << 21  # a file larger than this is worth the start of the fast reader
 
 
@@ -125,11 +127,10 @@ def read(
         files = sorted(directory.glob(FILE_PATTERN))
         wanted = [file for file in files if _reaches(file, since)]
         floor_s = int(spent_since.timestamp()) if spent_since else None
-        parts = [
-            _part(lines, floor_s, large=file.stat().st_size > part_bytes)
-            for file in wanted
-            for lines in _parts(file, part_bytes)
-        ]
+        large = sum(file.stat().st_size for file in wanted) > part_bytes
+        with ThreadPoolExecutor(READERS) as pool:  # the fast reader leaves Python's lock to the other one
+            of_files = pool.map(lambda file: _months(file, part_bytes, floor_s, large=large), wanted)
+            parts = [part for of_file in of_files for part in of_file]
     except OSError as error:
         raise no_access("read", directory, error) from error
     tracks = [_spent_from(track, floor_s) for track in _joined([track for part in parts for track in part.tracks])]
@@ -138,6 +139,10 @@ def read(
 
 def _reaches(month: Path, since: datetime | None) -> bool:
     return since is None or month.stem >= f"{since.astimezone(UTC):%Y-%m}"
+
+
+def _months(file: Path, part_bytes: int, floor_s: int | None, *, large: bool) -> list[History]:
+    return [_part(lines, floor_s, large=large) for lines in _parts(file, part_bytes)]
 
 
 def _parts(file: Path, part_bytes: int) -> Iterator[bytes]:

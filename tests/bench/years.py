@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas
 frames = [pandas.read_json(file, lines=True) for file in sorted(Path(sys.argv[1]).glob("*.jsonl"))]
 samples = pandas.concat(frames).drop_duplicates(["t", "target", "by"])
+samples["t"] = pandas.to_datetime(samples["t"])
 lately = samples[samples["t"] >= samples["t"].max() - pandas.Timedelta(days=90)]
 print((lately["verdict"] != "down").groupby(lately["target"]).mean())
 """
