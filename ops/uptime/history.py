@@ -75,12 +75,11 @@ class Track:
             [column[: max(0, len(column) - later)] for column in self.spent_ms],
         )
 
-    def spent_since(self, start_s: int) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-        """(second, state, milliseconds by phase) of the looks from a second on."""
+    def spent_since(self, start_s: int) -> tuple[Sequence[int], bytes, Sequence[Sequence[int]]]:
+        """Seconds, states, and milliseconds in a column for each phase, of the looks from a second on."""
         known_from = len(self.times_s) - len(self.spent_ms[0]) if self.spent_ms else len(self.times_s)
         first = max(bisect_left(self.times_s, start_s), known_from)
-        rows = zip(*(column[first - known_from :] for column in self.spent_ms), strict=True)
-        return zip(self.times_s[first:], self.states[first:], rows, strict=True)
+        return self.times_s[first:], self.states[first:], [column[first - known_from :] for column in self.spent_ms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +277,7 @@ def _interwoven(parts: Sequence[Track]) -> Track:
     """Lines that lie in another month's file."""
     looks: dict[int, Look] = {}
     for part in parts:
-        known = [spent for _, _, spent in part.spent_since(0)]
+        known = list(zip(*part.spent_ms, strict=True))
         spent_ms = [()] * (len(part.times_s) - len(known)) + known
         rows = zip(part.times_s, part.states, part.attempts, spent_ms, strict=True)
         for at_s, state, attempts, spent in rows:
