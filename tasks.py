@@ -263,9 +263,9 @@ def freshness(_c: object, json: bool = False, badge: str = "", dashboard: str = 
     """Judge what is published: its age on two clocks, and every file."""
     from etl.store import open_reader
     from ops.checkup import checkup
-    from ops.render import write_whole
     from ops.shown import page_at
     from ops.verdict import as_badge, as_json, as_text
+    from ops.whole import write_whole
 
     settings = load()
     page = page_at(dashboard or settings.freshness.dashboard, settings.dashboard.refresh_s)

@@ -13,7 +13,8 @@ from ops.freshness import Clock, judge
 from ops.integrity import Look
 from ops.settings import FreshnessSettings
 from ops.shown import Page, Shown
-from ops.verdict import NOT_KNOWN, Finding, Status, Verdict, moment
+from ops.verdict import NOT_KNOWN, Finding, Status, Verdict
+from ops.words import moment
 
 # What is asked is patient by itself; this ends everything, whatever a server does.
 LONGEST = Patience(attempts=1, deadline_s=60)

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from etl.errors import ExitCode
 from ops.badge import badge
+from ops.words import moment, plain
 
 Status = Literal["pass", "warn", "error", "unknown"]
 _WORST_FIRST: tuple[Status, ...] = ("error", "unknown", "warn", "pass")  # what was seen to be wrong is wrong
@@ -29,7 +30,6 @@ HOUR = timedelta(hours=1)
 SHOWN_IN_HOURS = 72
 
 INDENT = " " * 28
-LONGEST_SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +120,6 @@ def _lines(finding: Finding) -> Iterable[str]:
         yield f"{INDENT}to do:    {finding.to_do}"
     for note in finding.notes:
         yield f"{INDENT}note: {note}"
-
-
-def plain(text: str) -> str:
-    """Words from a bucket, as a terminal may have them: on one line, no control characters, and not endless."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
-    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 3]}..."
-
-
-def moment(at: datetime) -> str:
-    """A moment in UTC, to the second, with Z."""
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 # --- as JSON ---------------------------------------------------------------------------------------------------------

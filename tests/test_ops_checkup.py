@@ -19,11 +19,12 @@ import pytest
 from etl.errors import KpiOpsError, ServeError, SettingsError
 from etl.store import DirectoryStore, Patience
 from ops.checkup import checkup
-from ops.render import render, write_whole
+from ops.render import render
 from ops.settings import FreshnessSettings
 from ops.shown import Page, Shown, ask, finding, page_at, readyz
 from ops.uptime.data import freshness_line, judge
 from ops.verdict import Finding, Verdict, as_badge, as_json, as_text
+from ops.whole import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 FAB = str(Path(sys.executable).with_name("fab"))

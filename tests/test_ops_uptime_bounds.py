@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ops.uptime.bounds import OUTAGES_MISSED, RECOVERIES_MISSED, Looks, Span, down_bounds
 from ops.uptime.history import Track
 from ops.uptime.rules import Rules
-from ops.uptime.summary import windows
+from ops.uptime.summary import timeline, windows
 
 MIDNIGHT_S = 1_795_305_600
 HALF_HOUR_S, HOLD_S, DAY_S = 1800, 2700, 86400
@@ -222,7 +222,8 @@ def track(seen: Looks, by: str) -> Track:
 def test_the_reported_figure_lies_in_its_own_interval(seen: list[Looks], now_s: int):
     now = datetime.fromtimestamp(MIDNIGHT_S + now_s, UTC)
     rules = Rules(cadence=timedelta(seconds=HOLD_OF_A_FEW_S), hold_cadences=1)
-    window = windows([track(each, str(place)) for place, each in enumerate(seen)], now=now, rules=rules)["24h"]
+    tracks = [track(each, str(place)) for place, each in enumerate(seen)]
+    window = windows(tracks, timeline(tracks, now=now, hold=rules.hold), rules=rules)["24h"]
     if window.uptime is not None:
         assert 0 <= window.lowest <= window.uptime <= window.highest <= 1
 

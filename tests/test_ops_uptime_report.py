@@ -216,17 +216,13 @@ def test_report_reads_the_maintenance_beside_the_samples(directory: Path, capsys
     assert (window["down_s"], window["maintenance_s"], window["uptime"]) == (0, 3600, 1)
 
 
+def report_on(directory: Path) -> list[str]:
+    now = ["--now", "2026-11-23T00:00:00Z"]
+    return [sys.executable, "-m", "ops.uptime", "report", "--samples", str(directory), *now]
+
+
 def test_who_has_read_enough_is_left_quietly_and_a_full_disk_is_told(directory: Path):
-    command = [
-        sys.executable,
-        "-m",
-        "ops.uptime",
-        "report",
-        "--samples",
-        str(directory),
-        "--now",
-        "2026-11-23T00:00:00Z",
-    ]
+    command = report_on(directory)
     piped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     piped.stdout.close()
     assert (piped.stderr.read(), piped.wait()) == (b"", 141)
@@ -238,16 +234,7 @@ def test_who_has_read_enough_is_left_quietly_and_a_full_disk_is_told(directory: 
 
 
 def test_the_report_is_the_same_bytes_on_a_terminal_without_letters_of_ours(directory: Path):
-    command = [
-        sys.executable,
-        "-m",
-        "ops.uptime",
-        "report",
-        "--samples",
-        str(directory),
-        "--now",
-        "2026-11-23T00:00:00Z",
-    ]
+    command = report_on(directory)
     printed = {
         subprocess.run(command, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": encoding}, check=True).stdout
         for encoding in ("ascii", "utf-8")

@@ -29,10 +29,16 @@ def client(proxy):
     return s3_client_of(proxy.address, read_timeout_s=0.25)
 
 
+@pytest.fixture(scope="module")
+def patient(proxy):
+    """For what is no part of a test: the first request has moto import half of itself."""
+    return s3_client_of(proxy.address)
+
+
 @pytest.fixture
-def shelf(client, proxy, request):
+def shelf(client, patient, proxy, request):
     bucket = f"shelf-{abs(hash(request.node.nodeid)) % 10**10}"
-    make_bucket(client, bucket, versioned=False)
+    make_bucket(patient, bucket, versioned=False)
     yield shelf_at(f"s3://{bucket}/ours", client, Patience(deadline_s=60, sleep=lambda _seconds: None))
     proxy.spoil = lambda _asked: honest
 

@@ -22,7 +22,8 @@ from ops.uptime.record import Sample
 from ops.uptime.rules import Rules
 from ops.uptime.schedule import Schedule, schedule
 from ops.uptime.standing import standing
-from ops.uptime.summary import Window, timeline, windows
+from ops.uptime.summary import Window, timeline
+from ops.uptime.summary import windows as windows_of
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -36,6 +37,13 @@ def at(minute: float, verdict: Verdict = "up", by: str = "github", ms: int = 1) 
 
 def tracks_of(samples: list[Sample]) -> list[Track]:
     return list(history_of(samples).tracks)
+
+
+def windows(
+    tracks: list[Track], *, now: datetime, rules: Rules, maintenance: tuple[Maintenance, ...] = ()
+) -> dict[str, Window]:
+    spans = timeline(tracks, now=now, hold=rules.hold, maintenance=maintenance)
+    return windows_of(tracks, spans, rules=rules, maintenance=maintenance)
 
 
 def day(samples: list[Sample], minutes: float = 24 * 60, apart: tuple[Maintenance, ...] = ()) -> Window:

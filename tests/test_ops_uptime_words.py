@@ -13,11 +13,11 @@ from ops.uptime.display.words import (
     length_up,
     listed,
     minute,
-    moment,
     outside,
     percent,
     sentence,
 )
+from ops.words import moment
 
 NOON = datetime(2026, 11, 22, 12, 7, 3, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from ops.alerts.wire import Answer, Undelivered, Wire, refusal
-from ops.uptime.display.words import moment
+from ops.words import moment
 
 HEADERS: Mapping[str, str] = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 PER_PAGE = 100

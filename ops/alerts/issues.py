@@ -14,7 +14,7 @@ from ops.alerts.github import HEADERS, Issue, Issues, Token, number_in
 from ops.alerts.ledger import ChannelName
 from ops.alerts.wire import Undelivered, Wire, patiently
 from ops.alerts.words import Message
-from ops.uptime.display.words import moment
+from ops.words import moment
 
 SETTLE_S = 1.0  # before the second look: a list may be older than what another run did a moment ago
 CLOCKS_APART = timedelta(minutes=5)  # between GitHub's and ours

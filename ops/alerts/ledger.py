@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ops.uptime.display.words import moment
 from ops.uptime.record import append_lines, moment_of, name_of, no_access, text_of
+from ops.words import moment
 
 FILE_NAME = "alerts.jsonl"
 VERSION = 1

@@ -11,9 +11,10 @@ from fractions import Fraction
 from ops.alerts.decide import Due, Ending, News, Thread
 from ops.alerts.ledger import Event, Kind
 from ops.uptime.display.phrases import figure, interval, lasted, remarks, stage_and_reason
-from ops.uptime.display.words import moment, outside, percent
+from ops.uptime.display.words import outside, percent
 from ops.uptime.incidents import Incident
 from ops.uptime.report import TargetReport
+from ops.words import moment
 
 VERSION = 1
 LISTED = 10  # incidents in one message, at most

@@ -136,8 +136,8 @@ def _check(now: datetime, *, push: bool, publish: bool) -> int:
 
 
 def _units(arguments: argparse.Namespace) -> int:
-    from ops.render import write_whole
     from ops.uptime.storage.units import ENVIRONMENT, units
+    from ops.whole import write_whole
 
     project = Path(__file__).resolve().parent.parent.parent
     for name, text in units(python=Path(sys.executable), project=project, environment=ENVIRONMENT).items():

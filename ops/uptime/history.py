@@ -179,33 +179,23 @@ def _spent_from(track: Track, floor_s: int | None) -> Track:
 
 def parsed(lines: Iterable[bytes]) -> History:
     """The samples of lines in any order: the same (t, target, by) once, what is no sample counted."""
-    rows: Rows = {}
+    samples: list[Sample] = []
     torn = 0
     for line in lines:
         try:
-            sample = Sample.from_line(line) if line.strip() else None
+            samples += [Sample.from_line(line)] if line.strip() else []
         except (ValueError, RecursionError):
             torn += 1
-        else:
-            _take(rows, sample)
-    return History(_tracks(rows), torn)
+    return replace(history_of(samples), torn_lines=torn)
 
 
 def history_of(samples: Iterable[Sample]) -> History:
     """The history that these samples make."""
     rows: Rows = {}
     for sample in samples:
-        _take(rows, sample)
+        looks, look, at_s = rows.setdefault((sample.target, sample.by), {}), _look(sample), int(sample.at.timestamp())
+        looks[at_s] = min(look, looks.get(at_s, look))  # whichever: but the same whatever the order
     return History(_tracks(rows))
-
-
-def _take(rows: Rows, sample: Sample | None) -> None:
-    if sample is None:
-        return
-    look = _look(sample)
-    looks = rows.setdefault((sample.target, sample.by), {})
-    at_s = int(sample.at.timestamp())
-    looks[at_s] = min(look, looks.get(at_s, look))  # whichever: but the same whatever the order
 
 
 def _look(sample: Sample) -> Look:

@@ -150,13 +150,16 @@ def _told(track: Track) -> Readings:
 
 def _promised(readings: Readings, maintenance: Sequence[Maintenance]) -> Readings:
     """The readings outside of maintenance."""
-    times_s, states = readings.times_s, readings.states
-    for entry in maintenance:
-        first = bisect_left(times_s, math.ceil(entry.start.timestamp()))
-        beyond = bisect_left(times_s, math.ceil(entry.end.timestamp()))
-        if first < beyond:
-            times_s, states = [*times_s[:first], *times_s[beyond:]], states[:first] + states[beyond:]
-    return Readings(times_s, states)
+    spans = ((math.ceil(entry.start.timestamp()), math.ceil(entry.end.timestamp())) for entry in maintenance)
+    cuts = sorted(tuple(bisect_left(readings.times_s, second) for second in span) for span in spans)
+    if all(first == beyond for first, beyond in cuts):
+        return readings
+    times_s, states, kept = array("q"), bytearray(), 0
+    for first, beyond in [*cuts, (len(readings.states), len(readings.states))]:
+        times_s.extend(readings.times_s[kept:first])
+        states += readings.states[kept:first]
+        kept = max(kept, beyond)
+    return Readings(times_s, bytes(states))
 
 
 # --- from readings to incidents --------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ops.uptime.probe import detail_of
 from ops.uptime.record import MAX_LINE_BYTES, append_lines, moment_of, name_of, no_access, text_of
 
 FILE_NAME = "releases.jsonl"
 VERSION = 1
-MAX_RELEASE_BYTES = 120
+NAMELESS = "unnamed"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,9 +64,7 @@ def note(directory: Path, known: Sequence[Release], seen: Iterable[Release]) -> 
 
 def named(target: str, name: str, now: datetime) -> Release:
     """A release as it is written: one line of at most 120 bytes."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in name)
-    short = printable.encode()[:MAX_RELEASE_BYTES].decode("utf-8", "ignore").strip()
-    return Release(now.astimezone(UTC).replace(microsecond=0), target, short)
+    return Release(now.astimezone(UTC).replace(microsecond=0), target, detail_of(name) or NAMELESS)
 
 
 def live_at(releases: Sequence[Release], target: str, at: datetime) -> str | None:

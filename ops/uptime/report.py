@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from ops.uptime.display.words import moment
 from ops.uptime.history import History, Track
 from ops.uptime.incidents import Incident, incidents
 from ops.uptime.latency import Latency, by_day, latency
@@ -15,6 +14,7 @@ from ops.uptime.rules import Rules
 from ops.uptime.schedule import Schedule, schedule
 from ops.uptime.standing import Status, standing
 from ops.uptime.summary import LONGEST, Day, Window, days, timeline, windows
+from ops.words import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _target(
     return TargetReport(
         status=stands.status,
         since=stands.since,
-        windows=windows(tracks, now=now, rules=rules, maintenance=maintenance),
+        windows=windows(tracks, spans, rules=rules, maintenance=maintenance),
         incidents=incidents(tracks, now=now, rules=rules, maintenance=maintenance, releases=releases),
         latency=latency(tracks, now=now),
         days=days(spans, by_day(tracks, start=now - LONGEST, now=now), now=now),

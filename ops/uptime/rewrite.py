@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ops.render import write_changed
 from ops.uptime.display.markdown import as_markdown
 from ops.uptime.display.pictures import pictures
 from ops.uptime.display.site import as_html
 from ops.uptime.gather import gather
 from ops.uptime.report import Report
 from ops.uptime.rules import Rules
+from ops.whole import write_changed
 
 
 @dataclass(frozen=True, slots=True)

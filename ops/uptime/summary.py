@@ -95,10 +95,12 @@ def _fraction(part: int, whole: int) -> Fraction | None:
 
 
 def windows(
-    tracks: Sequence[Track], *, now: datetime, rules: Rules, maintenance: Sequence[Maintenance] = ()
+    tracks: Sequence[Track], spans: Sequence[Span], *, rules: Rules, maintenance: Sequence[Maintenance] = ()
 ) -> dict[str, Window]:
-    """Uptime of one target for 24h, 7d, 30d and 90d: ending at `now`, starting no earlier than the first look."""
-    spans = timeline(tracks, now=now, hold=rules.hold, maintenance=maintenance)
+    """Uptime of one target for 24h, 7d, 30d and 90d: ending with its timeline, starting no earlier than the first look.
+
+    `spans`: the timeline of these tracks.
+    """
     if not spans:
         return dict.fromkeys(WINDOWS, Window(0, 0, 0, 0))
     end_s = spans[-1].end_s

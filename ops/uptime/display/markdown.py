@@ -31,9 +31,10 @@ from ops.uptime.display.phrases import (
     windows,
 )
 from ops.uptime.display.pictures import file_names
-from ops.uptime.display.words import length, listed, moment, outside, percent, sentence
+from ops.uptime.display.words import length, listed, outside, percent, sentence
 from ops.uptime.incidents import Incident
 from ops.uptime.report import Report, TargetReport
+from ops.words import moment
 
 TEMPLATE = "uptime.md.j2"
 

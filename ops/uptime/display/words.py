@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
-from ops.verdict import plain
+from ops.words import plain
 
 DAY_S, HOUR_S, MINUTE_S = 24 * 3600, 3600, 60
 SHOWN_IN_DAYS_S = 2 * DAY_S
@@ -50,11 +50,6 @@ def length_up(duration: timedelta) -> str:
 
 def _in_units(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
-
-
-def moment(at: datetime) -> str:
-    """A moment as machines read it: 2026-11-22T12:07:03Z."""
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def day(of: date) -> str:
