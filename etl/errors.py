@@ -10,7 +10,10 @@
     │   ├── StoreDenied        the store answered 403
     │   ├── StoreUnreachable   no answer, or the server failed
     │   └── DamagedArtifact    an artifact is gone or its bytes do not match the manifest
-    └── ServeError         a server could not be started
+    ├── ServeError         a server could not be started
+    └── HostError          the server could not be set up, reached or deployed to
+        ├── HostUnreachable    no connection, or it was cut
+        └── HostKeyRefused     the host's key is not the pinned one
 
 Messages say what was seen, what was expected and what to do. Anything that is not a KpiOpsError is our bug
 and keeps its traceback.
@@ -26,6 +29,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 1
     CHANGES_PENDING = 2
     COULD_NOT = 3
+    LOCKED = 75
 
 
 class KpiOpsError(Exception):
@@ -77,3 +81,15 @@ class DamagedArtifact(StoreError):
 
 class ServeError(KpiOpsError):
     """A server could not be started."""
+
+
+class HostError(KpiOpsError):
+    """The server could not be set up or deployed to."""
+
+
+class HostUnreachable(HostError):
+    """There is no connection to the host, or it was cut."""
+
+
+class HostKeyRefused(HostError):
+    """The host's key is unknown, or not the pinned one."""

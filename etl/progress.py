@@ -39,3 +39,18 @@ def byte_bar(stream: TextIO, what: str, total: int) -> Iterator[Callable[[int], 
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def percent_bar(stream: TextIO, what: str) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many more hundredths are done; it draws on `stream` if that is a terminal."""
+    if not stream.isatty():
+        yield lambda _hundredths: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        task = progress.add_task(what, total=100)
+        yield lambda hundredths: progress.advance(task, hundredths)

@@ -197,6 +197,67 @@ class AlertSettings(_Section):
     remind_h: Hours = 24
 
 
+class GateSettings(_Section):
+    """[host.gate]: what every page of a new release must show before anybody else sees it."""
+
+    timeout_s: Annotated[float, Field(ge=1, le=120)] = 30
+    min: Counts = Field(default_factory=dict)
+    text: tuple[str, ...] = ()
+    error_box: Literal["refused", "accepted"] = "refused"
+
+
+class AgentSettings(_Section):
+    """[host.agent]: the CloudWatch agent."""
+
+    install: bool = False
+    url: Url = "https://amazoncloudwatch-agent.s3.amazonaws.com/ubuntu/amd64/latest/amazon-cloudwatch-agent.deb"
+    key_url: Url = "https://amazoncloudwatch-agent.s3.amazonaws.com/assets/amazon-cloudwatch-agent.gpg"
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9A-F]{40}$")] = "937616F3450B7D806CBD9725D58167303B789C72"
+    memory_max_mb: Annotated[int, Field(ge=50, le=2000)] = 150
+    log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400] = 30
+
+
+Megabytes = Annotated[int, Field(ge=0, le=1_000_000)]
+Variable = Annotated[str, Field(pattern=r"^[^\n\x00]*$")]
+
+
+def _no_secret(variables: dict[str, str]) -> dict[str, str]:
+    for name in variables:
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+            msg = f"{name}: a name like AWS_REGION is expected"
+            raise ValueError(msg)
+        if re.search(r"SECRET|PASSWORD|TOKEN", name):
+            msg = f"{name}: no secret is expected here; the host's role, or /etc/kpi-ops/secrets.env on the host"
+            raise ValueError(msg)
+    return variables
+
+
+class HostSettings(_Section):
+    """[host]: the one server, how it is reached and what it gives the dashboard."""
+
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\[\]-]*$")] = ""
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "ubuntu"
+    port: Port = 22
+    key: str = ""
+    known_hosts: Path = Path("data/known_hosts")
+    gateway: str = ""
+    name: str = "project02-streamlit"
+    domain: Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*\.)+[A-Za-z]{2,})?$")] = ""
+    internal_tls: bool = False
+    environment: Annotated[dict[str, Variable], AfterValidator(_no_secret)] = Field(default_factory=dict)
+    memory_high_mb: Megabytes = 380
+    memory_max_mb: Megabytes = 450
+    watchdog_s: Annotated[float, Field(ge=9, le=3600)] = 180
+    swap_mb: Megabytes = 1024
+    journal_mb: Megabytes = 200
+    keep_releases: Annotated[int, Field(ge=3, le=50)] = 5
+    drain_minutes: Annotated[float, Field(ge=0, le=240)] = 15
+    watch_s: Annotated[float, Field(ge=0, le=3600)] = 60
+    package_index: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] = ""
+    gate: GateSettings = GateSettings()
+    agent: AgentSettings = AgentSettings()
+
+
 class Settings(BaseSettings):
     """All settings. Build with `load`; every value below a door is passed in from here."""
 
@@ -215,6 +276,7 @@ class Settings(BaseSettings):
     freshness: FreshnessSettings = FreshnessSettings()
     uptime: UptimeSettings = UptimeSettings()
     alerts: AlertSettings = AlertSettings()
+    host: HostSettings = HostSettings()
 
     @property
     def store_address(self) -> str:

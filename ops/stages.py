@@ -40,7 +40,7 @@ class Story:
         finally:
             stage.seconds = self.clock() - began
             mark = "ok  " if stage.good else "FAIL"
-            line = f"[{len(self.stages)}/{self.count}] {mark} {name:<8} {stage.seconds:5.1f} s  {stage.told}"
+            line = f"[{len(self.stages)}/{self.count}] {mark} {name:<11} {stage.seconds:5.1f} s  {stage.told}"
             print(line.rstrip(), file=self.stream, flush=True)
 
     @property
