@@ -1,4 +1,6 @@
-"""`python -m dashboard.serve`: the pages and /readyz on one socket, until a signal or the end of stdin.
+"""`python -m dashboard.serve`: the pages and /readyz on a port of its own, until a signal or the end of stdin.
+
+Started by the unit of a release it is that release instead: see dashboard/release.py.
 
 What takes long to import is imported in the functions that need it, after the command line has been read.
 """
@@ -15,23 +17,19 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from dashboard.health import SCRIPT
+from dashboard.instance import RELEASE_VARIABLE, instance_of, is_release
+from dashboard.refusal import reason_of, refuse
 from etl.errors import ExitCode, KpiOpsError, ServeError
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
 
     from dashboard.data import LastGood
 
 STORE_VARIABLE: Final = "KPI_DASHBOARD__STORE"
-RELEASE_VARIABLE: Final = "KPI_RELEASE"
-LONGEST_GOODBYE_S: Final = 1
 _BACKLOG: Final = 128
 
 
@@ -39,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve; returns the exit status. What a person can cause is one message on stderr and status 3."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    if is_release(os.environ):  # noqa: TID251 - this is a door
+        _serve_release()
     options = _options(argv)
     try:
         _serve(options)
@@ -51,6 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _leave(*_: object) -> NoReturn:
     """While still starting; and once more when uvicorn, having stopped, raises the signal that stopped it."""
     raise SystemExit(ExitCode.GOOD)
+
+
+def _serve_release() -> NoReturn:
+    """As the unit of a release: whatever keeps it from serving is a refusal with a reason."""
+    instance = instance_of(os.environ, Path.cwd())  # noqa: TID251 - this is a door
+    try:
+        from dashboard.release import serve
+
+        serve(instance)
+    except SystemExit as left:
+        if not left.code:
+            raise  # a signal
+        refuse(instance, reason_of(left, instance.home))
+    except BaseException as error:  # noqa: BLE001 - it is told, and the process ends
+        refuse(instance, reason_of(error, instance.home))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,31 +127,25 @@ def _bound(address: str, port: int) -> socket.socket:
 
 
 def _server(holder: "LastGood", release: str, public: socket.socket) -> "uvicorn.Server":
-    import streamlit as st
     import uvicorn
-    from starlette.routing import Route
     from streamlit import config
-    from streamlit.runtime.pages_manager import PagesManager
-    from streamlit.web.server.starlette.starlette_server import _get_uvicorn_config_kwargs
 
-    def answer(_: "Request") -> "JSONResponse":
-        return _ready(holder, release)
+    from dashboard.door import PublicDoor
+    from dashboard.faults import Newest
+    from dashboard.server import app_of, config_of, has_session
+    from dashboard.traffic import Traffic
 
-    # Else the first visit would be run by file: dashboard/pages has the name of Streamlit's older kind of pages.
-    PagesManager.uses_pages_directory = False
-    app = st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=SCRIPT.failed)
+    app = app_of(holder, release, Newest(Path.cwd()))
     address, port = public.getsockname()[:2]
     config.set_option("server.address", address)
     config.set_option("server.port", port)
-    config.set_option("server.fileWatcherType", "none")  # a release does not change under a running server
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             print(f"serving {_url(address, port)}", file=sys.stderr, flush=True)  # noqa: T201 - whoever started us waits for this line
 
-    kwargs = {**_get_uvicorn_config_kwargs(), "timeout_graceful_shutdown": LONGEST_GOODBYE_S, "log_level": "warning"}
-    return Server(uvicorn.Config(app, **kwargs))
+    return Server(config_of(PublicDoor(app, release, Traffic(), has_session)))
 
 
 def _url(address: str, port: int) -> str:
@@ -147,30 +156,6 @@ def _stop_at_end_of_stdin(server: "uvicorn.Server") -> None:
     while os.read(sys.stdin.fileno(), 1 << 16):  # not sys.stdin.read: its lock, held here, aborts the exit of Python
         pass
     server.should_exit = True
-
-
-def _ready(holder: "LastGood", release: str) -> "JSONResponse":
-    from starlette.responses import JSONResponse
-
-    facts = readiness(holder, SCRIPT.last_error, release, datetime.now(UTC))  # noqa: TID251 - this is a door
-    return JSONResponse(facts, 200 if facts["ready"] else 503, headers={"Cache-Control": "no-store"})
-
-
-def readiness(holder: "LastGood", script_error: str | None, release: str, now: datetime) -> dict[str, Any]:
-    """What /readyz says: ready when there is data and the newest script run did not raise. Asks the store nothing."""
-    state = holder.state()
-    manifest = state.snapshot.manifest if state.snapshot else None
-    return {
-        "ready": manifest is not None and script_error is None,
-        "run_id": manifest.run_id if manifest else None,
-        "data_through": manifest.data_through.isoformat() if manifest else None,
-        "generated_at": f"{manifest.generated_at:%Y-%m-%dT%H:%M:%SZ}" if manifest else None,
-        "age_s": round((now - manifest.generated_at).total_seconds()) if manifest else None,
-        "release": release,
-        "store": holder.where,
-        "last_script_error": script_error,
-        "store_problem": state.problem.reason if state.problem else None,
-    }
 
 
 if __name__ == "__main__":

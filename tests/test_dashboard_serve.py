@@ -20,8 +20,8 @@ import pytest
 
 from dashboard.data import LastGood
 from dashboard.health import ScriptHealth
-from dashboard.serve import readiness
-from etl.contract import METADATA
+from dashboard.readiness import readiness
+from etl.contract import METADATA, SCHEMA_VERSION
 from etl.store import DirectoryStore
 
 LINES = """InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -90,7 +90,9 @@ def test_it_says_what_it_serves_and_ends_within_two_seconds_of_a_signal(shop: Pa
         assert (facts["data_through"], facts["release"], facts["store"]) == ("2024-02-29", "r42", str(shop))
         assert (facts["last_script_error"], facts["store_problem"]) == (None, None)
         assert facts["age_s"] >= 0
+        assert facts["contract"] == SCHEMA_VERSION
         with urllib.request.urlopen(url, timeout=5) as page:
+            assert page.headers["x-release"] == "r42"
             assert b"<title>" in page.read()
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=2) == 0

@@ -1,0 +1,66 @@
+"""The app on uvicorn: what the server on a port of its own and a release under systemd have in common."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+import uvicorn
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from streamlit import config
+from streamlit.runtime import Runtime
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.web.server.starlette.starlette_server import _get_uvicorn_config_kwargs
+
+from dashboard.faults import Newest
+from dashboard.health import SCRIPT
+from dashboard.readiness import readiness
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from dashboard.data import LastGood
+
+LONGEST_GOODBYE_S: Final = 1
+
+
+def ready_now(holder: "LastGood", release: str) -> dict[str, Any]:
+    """What /readyz says now."""
+    return readiness(holder, SCRIPT.last_error, release, datetime.now(UTC))  # noqa: TID251 - this is a door
+
+
+def app_of(holder: "LastGood", release: str, faults: Newest) -> st.App:
+    """The pages and /readyz. `faults` learns what scripts raise."""
+
+    def answer(_: "Request") -> JSONResponse:
+        facts = ready_now(holder, release)
+        return JSONResponse(facts, 200 if facts["ready"] else 503, headers={"Cache-Control": "no-store"})
+
+    def failed(error: Exception) -> None:
+        faults.keep(error)
+        SCRIPT.failed(error)
+
+    # Else the first visit would be run by file: dashboard/pages has the name of Streamlit's older kind of pages.
+    PagesManager.uses_pages_directory = False
+    config.set_option("server.fileWatcherType", "none")  # a release does not change under a running server
+    return st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=failed)
+
+
+def has_session(session: str) -> bool:
+    """Whether a page with that id is open here, or was until a moment ago and may come back."""
+    if not Runtime.exists():
+        return False
+    sessions = Runtime.instance()._session_mgr  # noqa: SLF001 - nothing public knows of sessions that may come back
+    return sessions.get_session_info(session) is not None
+
+
+def config_of(app: Callable[..., Any], goodbye_s: float = LONGEST_GOODBYE_S) -> uvicorn.Config:
+    """How uvicorn serves it; what is still open when it stops has `goodbye_s` to end by itself."""
+    kwargs = _get_uvicorn_config_kwargs() | {
+        "timeout_graceful_shutdown": goodbye_s,
+        "log_level": "warning",
+        "lifespan": "on",
+    }
+    return uvicorn.Config(app, **kwargs)

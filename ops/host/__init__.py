@@ -1,0 +1,1 @@
+"""The one server, seen from the operator's chair: bootstrap, deploy, rollback, status."""
