@@ -1,0 +1,1 @@
+"""What is out there in AWS: instances, and in time the stack."""
