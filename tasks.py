@@ -300,4 +300,176 @@ def uptime_report(_c: object, samples: str | None = None, at: str | None = None,
     return main(["report", *flags, *(["--json"] * json)])
 
 
-ns = Collection(demo, etl, etl_sync, snapshots, snapshot_restore, freshness, uptime_check, uptime_report)
+PLAN_HELP = "print what would be changed and change nothing; exit status 2 when anything would be"
+WAIT_HELP = "while somebody else is at work, wait for so many seconds (default: 0)"
+
+
+@task(help={"plan": PLAN_HELP})
+def bootstrap(c: object, plan: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Set the host up: packages, user, units, limits, SSH, agent."""
+    from ops.host.bootstrap import NewLogin
+    from ops.host.bootstrap import bootstrap as set_up
+
+    settings = load()
+    connect = partial(_connected, c, settings)
+    with connect() as remote:
+        way = NewLogin(connect, time.monotonic, time.sleep)
+        return set_up(remote, settings, way=way, who=_who(), tell=_tell, show=print, only_plan=plan)
+
+
+@task(
+    help={
+        "ref": "the branch, tag or commit to deploy (default: HEAD)",
+        "dirty": "ship the work tree's tracked files as they are, and mark the release",
+        "plan": PLAN_HELP,
+        "force": "make a new release even where the very same one serves",
+        "wait": WAIT_HELP,
+        "offline": "a directory of wheels to install from, where the host has no package index",
+    }
+)
+def deploy(
+    c: object,
+    ref: str = "HEAD",
+    dirty: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    plan: bool = False,  # noqa: FBT001, FBT002 - as above
+    force: bool = False,  # noqa: FBT001, FBT002 - as above
+    wait: str = "",
+    offline: str = "",
+) -> int:
+    """Bring a commit to the host, without anybody noticing."""
+    from ops.host.deploy import Choice
+    from ops.host.deploy import deploy as bring
+    from ops.host.source import Checkout
+
+    settings = load()
+    wheels = Path(offline) if offline else None
+    choice = Choice(ref, dirty, plan, force, _seconds(wait, "wait"), wheels)
+    with _connected(c, settings) as remote:
+        return bring(_desk(remote, settings), Checkout(Path.cwd()), choice)
+
+
+@task(help={"to": "the release to go back to (default: the last good one)", "plan": PLAN_HELP, "wait": WAIT_HELP})
+def rollback(c: object, to: str = "", plan: bool = False, wait: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Go back to a release that was good."""
+    from ops.host.rollback import rollback as go_back
+
+    settings = load()
+    with _connected(c, settings) as remote:
+        return go_back(_desk(remote, settings), to, plan=plan, wait_s=_seconds(wait, "wait"))
+
+
+@task(help={"json": "print one JSON document"})
+def status(c: object, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Show what serves on the host, who is on it, and what is wrong."""
+    from ops.host.placing import compared
+    from ops.host.status import as_json, as_text
+    from ops.host.status import status as judged
+    from ops.host.tool import ask
+
+    settings = load()
+    with _connected(c, settings) as remote:
+        differing = compared(remote, settings).differing
+        found = judged(ask(remote, "status").said, str(remote.address), differing, now())
+    print(as_json(found) if json else as_text(found, now()))
+    return found.exit_code
+
+
+@task(help={"json": "print one JSON document"})
+def releases(c: object, json: bool = False) -> None:  # noqa: FBT001, FBT002 - a flag of the command line
+    """List the releases on the host, and what became of them."""
+    from json import dumps
+
+    from ops.host.releases import as_json, as_text
+    from ops.host.releases import releases as listed
+    from ops.host.tool import ask
+
+    settings = load()
+    with _connected(c, settings) as remote:
+        found = listed(ask(remote, "status").said)
+    print(dumps(as_json(found), indent=2) if json else as_text(found, now()))
+
+
+@task(
+    help={
+        "follow": "go on with new lines until Ctrl-C",
+        "since": "like 2h, yesterday or 2026-11-23T10:00:00Z",
+        "grep": "only lines that this regular expression finds; exit status 1 where there are none",
+        "lines": "how many of the newest (default: 100, with --since all)",
+        "release": "only this release's",
+    }
+)
+def logs(
+    c: object,
+    follow: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    since: str = "",
+    grep: str = "",
+    lines: str = "",
+    release: str = "",
+) -> int:
+    """Show what the dashboard has written on the host."""
+    from ops.host.logs import Wanted, show
+
+    settings = load()
+    count = _count("lines", lines) if lines else 0
+    with _connected(c, settings) as remote:
+        return show(remote, Wanted(since, grep, count, release, follow), lambda line: print(line, flush=True))
+
+
+@task(help={"out": "the directory to write to (default: rendered)"})
+def render(_c: object, out: str = "rendered") -> None:
+    """Write every file that the host would get; touches no network."""
+    from ops.host.rendered import place_in, rendered
+    from ops.whole import write_whole
+
+    texts = rendered(load())
+    for path, text in texts.items():
+        file = place_in(Path(out), path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text)
+    print(f"{len(texts)} files in {out}")
+
+
+def _connected(context: object, settings: Settings) -> Any:
+    """A connection to the host that is meant: -H, else [host], else by its tag."""
+    from ops.cloud.instances import ec2_client, running
+    from ops.host.ssh import connected
+    from ops.host.where import address_of
+
+    return connected(address_of(context, settings.host, lambda name: running(name, ec2_client()), Path.home()))
+
+
+def _desk(remote: Any, settings: Settings) -> Any:
+    from etl.progress import byte_bar, percent_bar
+    from ops.host.desk import Bars, Desk
+
+    bars = Bars(partial(byte_bar, sys.stderr), partial(percent_bar, sys.stderr))
+    return Desk(remote, settings, _who(), now, time.monotonic, time.sleep, sys.stdout, bars)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _seconds(text: str, flag: str) -> float:
+    if text and not text.isdecimal():
+        raise SettingsError(f"--{flag} {text} is no time", expected="whole seconds", to_do=f"like --{flag} 120")
+    return float(text or 0)
+
+
+ns = Collection(
+    demo,
+    etl,
+    etl_sync,
+    snapshots,
+    snapshot_restore,
+    freshness,
+    uptime_check,
+    uptime_report,
+    bootstrap,
+    deploy,
+    rollback,
+    releases,
+    status,
+    logs,
+    render,
+)

@@ -1,6 +1,7 @@
 """Who may import whom, read from the code itself: the table of the house, kept by a machine."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,25 @@ OURS = {
     "etl/contract.py": ("etl.errors",),
     "etl/store/": ("etl.store", "etl.contract", "etl.errors"),
     "etl/": ("etl",),
-    "dashboard/": ("dashboard", "etl.contract", "etl.store", "etl.errors", "ops.settings"),
+    "dashboard/": ("dashboard", "etl.contract", "etl.store", "etl.errors", "ops.settings", "ops.monitoring"),
     "ops/settings.py": ("etl.errors",),
     "ops/uptime/probe.py": (),
+    "ops/onhost/": ("ops.onhost",),
+    "ops/monitoring.py": (),
     "ops/": ("ops", "etl.contract", "etl.store", "etl.errors", "etl.summary", "etl.progress"),
 }
 
 # Third party -> the only files that may import it.
 HELD = {
-    "boto3": ("etl/store/wire.py", "ops/alerts/sns.py"),
-    "botocore": ("etl/store/wire.py", "ops/alerts/sns.py"),
+    "boto3": ("etl/store/wire.py", "ops/alerts/sns.py", "ops/cloud/"),
+    "botocore": ("etl/store/wire.py", "ops/alerts/sns.py", "ops/cloud/"),
     "types_boto3_s3": ("etl/store/", "ops/embedded.py"),
     "duckdb": ("etl/engine.py", "etl/sources.py"),
     "ibis": ("etl/engine.py", "etl/sources.py", "etl/clean.py", "etl/kpis.py", "etl/files.py", "etl/run.py"),
     "fabric": ("tasks.py",),
     "invoke": ("tasks.py",),
+    "packaging": ("ops/host/preflight.py",),
+    "paramiko": ("ops/host/ssh",),  # ssh.py and what belongs to it
     "jinja2": ("ops/render.py",),
     "moto": ("ops/embedded.py",),
     "plotly": ("dashboard/charts.py", "dashboard/pages/"),
@@ -41,10 +46,20 @@ HELD = {
     "python_calamine": ("etl/sources.py",),
     "requests": ("ops/alerts/", "ops/uptime/control.py", "ops/uptime/scheduled.py", "ops/demo.py", "ops/shown.py"),
     "rich": ("etl/progress.py",),
-    "starlette": ("dashboard/serve.py",),
+    "starlette": ("dashboard/server.py",),
     "tenacity": ("etl/store/wire.py", "ops/alerts/wire.py"),
-    "streamlit": ("dashboard/app.py", "dashboard/pages/", "dashboard/serve.py"),
-    "uvicorn": ("dashboard/serve.py",),
+    "streamlit": (
+        "dashboard/app.py",
+        "dashboard/pages/",
+        # the server, and what it visits its own pages with
+        "dashboard/serve.py",
+        "dashboard/server.py",
+        "dashboard/release.py",
+        "dashboard/page.py",
+        "dashboard/visit.py",
+    ),
+    "uvicorn": ("dashboard/serve.py", "dashboard/server.py", "dashboard/release.py"),
+    "websockets": ("dashboard/visit.py", "dashboard/relay.py", "ops/rehearse/load.py"),
 }
 
 # Plotly's slow door, and an S3 client that fights with boto3.
@@ -99,6 +114,8 @@ def test_a_file_imports_only_what_its_place_in_the_house_allows(file):
         ("dashboard/charts.py", "import plotly.express as px"),
         ("ops/demo.py", "from etl import run"),
         ("ops/uptime/probe.py", "from etl.errors import KpiOpsError"),
+        ("ops/onhost/lock.py", "from etl.errors import KpiOpsError"),
+        ("ops/host/deploy.py", "import fabric"),
         ("ops/freshness.py", "import requests"),
     ],
 )
@@ -123,7 +140,7 @@ def test_the_host_lock_holds_nothing_that_only_the_operator_needs():
     assert not pinned & {"duckdb", "ibis-framework", "fabric", "moto", "pytest", "playwright"}
 
 
-@pytest.mark.parametrize("name", ["host", "dev", "peers", "uptime"])
+@pytest.mark.parametrize("name", ["host", "dev", "peers", "uptime", "uv"])
 def test_a_lock_names_every_version_by_hash_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]
@@ -131,3 +148,9 @@ def test_a_lock_names_every_version_by_hash_and_no_address(name):
     assert all(line.endswith("\\") for line in entries)
     assert text.count("--hash=sha256:") >= len(entries)
     assert "://" not in text
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("ops/onhost/")])
+def test_what_runs_on_the_host_as_root_needs_nothing_but_python(file):
+    outside = {name.partition(".")[0] for name in imports(ast.parse((ROOT / file).read_text()))} - {"ops"}
+    assert outside <= sys.stdlib_module_names
