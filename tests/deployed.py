@@ -34,7 +34,7 @@ class Operator:
     def __init__(self, host, clone, **changed):
         self.host = host
         self.clone = clone
-        wanted = {"environment": {"KPI_DASHBOARD__STORE": DATA}, "watch_s": 0, "drain_minutes": 1} | changed
+        wanted = {"environment": {"KPI_DASHBOARD__STORE": DATA}, "watch_s": 0.1, "drain_minutes": 1} | changed
         self.settings = Settings(host=HostSettings(**wanted))
         self.told = ""
 

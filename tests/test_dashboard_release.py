@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.instance import instance_of
 from ops import monitoring
 from tests.systemd_stand_in import ROOT, Port, release_home, started
 from tests.visitor import Visitor
@@ -151,3 +152,9 @@ def test_a_stop_before_it_serves_ends_it_quietly(base, port, sample_snapshot_dir
         assert unit.process.wait(timeout=20) == 0
     assert "REFUSED" not in unit.journal
     assert "Traceback" not in unit.journal
+
+
+@pytest.mark.parametrize(("named", "release"), [("r1.ab", "r1.ab"), ("r1.ab.1795403446", "r1.ab"), ("r2", "r2")])
+def test_an_instance_under_an_alias_says_which_release_it_is(named, release):
+    environ = {"KPI_CURRENT": "/opt/kpi/current", "KPI_RELEASE": named}
+    assert instance_of(environ, Path("/opt/kpi/releases/r1.ab")).release == release

@@ -115,6 +115,15 @@ def test_a_host_is_taken_down_again_where_it_does_not_come_up(host_place):
     assert f"n{os.getpid()}" not in host_place.hosts()
 
 
+def test_a_host_is_not_taken_down_from_another_place(host, tmp_path):
+    elsewhere = Place(host.place.cache, tmp_path)
+    with pytest.raises(HostTrouble, match="KPI_HOST_STATE names another place"):
+        life.down(elsewhere, host.name)
+    with pytest.raises(HostTrouble, match="KPI_HOST_STATE names another place"):
+        life.up(elsewhere, host.name)
+    assert host.run("true").status == 0
+
+
 def test_names_that_could_be_something_else_are_refused(tmp_path):
     place = Place(tmp_path, tmp_path)
     for name in ("", "..", "a/b", "Upper", "much-too-long", "-x"):

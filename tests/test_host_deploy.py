@@ -2,6 +2,7 @@
 
 import io
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -194,7 +195,7 @@ def test_a_refused_release_is_told_with_its_reason_place_and_what_still_serves()
 
 def test_a_release_that_turns_bad_after_the_switch_is_rolled_back():
     bad = (1, [{"ok": False, "reason": "page Overview: script_exception"}])
-    remote = host(look=[(0, [{"ok": True}]), bad, bad], rollback=(0, [{"ok": True, "release": OLD}]))
+    remote = host(look=[(0, [{"ok": True}]), bad, bad, bad], rollback=(0, [{"ok": True, "release": OLD}]))
     code, told = deployed(remote)
     assert code == ExitCode.CHECK_FAILED
     assert f"rollback --bad {NAME} --reason page Overview: script_exception" in remote.asked
@@ -202,10 +203,17 @@ def test_a_release_that_turns_bad_after_the_switch_is_rolled_back():
     assert f"rolled back to {OLD}" in told
 
 
-def test_one_bad_look_between_good_ones_is_noise():
+def test_nobody_looks_where_no_watch_is_wanted():
+    remote = host()
+    desk = replace(desk_at(remote), settings=Settings(host=HostSettings(watch_s=0)))
+    deploy(desk, Clone(), Choice(force=True))
+    assert "look" not in words(remote)
+
+
+def test_bad_looks_between_good_ones_are_noise():
     bad = (1, [{"ok": False, "reason": "timeout"}])
     good = (0, [{"ok": True}])
-    remote = host(look=[good, bad, good, bad, good, good, good])
+    remote = host(look=[good, bad, bad, good, bad, good, good, good])
     code, _ = deployed(remote)
     assert code == ExitCode.GOOD
 
@@ -337,3 +345,13 @@ def test_a_rollback_that_is_refused_names_the_reason_and_the_way_out():
     told = desk.stream.getvalue()
     assert "no good release before it" in told
     assert "fab deploy --ref ..." in told
+
+
+def test_a_lock_that_cannot_be_installed_is_a_release_refused():
+    refusal = {"ok": False, "reason": ["a package has no wheel for this host (uv: altair==99)"]}
+    remote = host(environment=(1, [refusal]))
+    code, told = deployed(remote)
+    assert code == ExitCode.CHECK_FAILED
+    assert "start" not in words(remote)
+    assert "altair==99" in told
+    assert f"serving still: {OLD}" in told

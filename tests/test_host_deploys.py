@@ -15,7 +15,7 @@ from ops.rehearse.loading import loading
 from tests.deployed import Operator, until
 from tests.releases import before, in_render
 
-FREE_MB_TOO_MANY = 380  # of 700: what is left is enough for one release, and not for two
+FREE_MB_TOO_MANY = 720  # of 1,024: what is left is enough for one release, and not for two
 SETTLED_WITHIN_S = 75  # the dead man's 45 s, what he does then, and the noise of the machine
 
 
@@ -137,7 +137,7 @@ def test_a_full_disk_is_told_and_the_old_release_serves_on(make_host, deployed_i
 
 
 def test_a_host_without_memory_for_two_hands_off_without_failing_a_request(make_host, deployed_image, clone):
-    operator = Operator(make_host(image=deployed_image, memory_mb=700), clone)
+    operator = Operator(make_host(image=deployed_image, memory_mb=1024), clone)
     hog = f"kept = bytearray(b'x') * ({FREE_MB_TOO_MANY} << 20); import time; time.sleep(9999)"
     operator.host.run(["systemd-run", "--unit=hog", "python3", "-c", hog], check=True)
     sha = clone.release("tight", good("tight"))

@@ -27,14 +27,14 @@ def test_the_end_of_a_deploy_counts_who_is_left_and_says_how_to_go_back():
 @pytest.mark.parametrize("hostile", ["\x1b[31mred", "two\nlines", "\x07" * 9, "x" * 10_000])
 def test_words_of_the_host_cannot_play_with_the_terminal(hostile):
     said = {"reason": [hostile], "file": hostile, "line": 1, "serving": "r1"}
-    for text in (told.refused_by_gate(said), told.locked({"who": hostile}), told.not_back({"reason": hostile})):
+    for text in (told.refused_by_host(said), told.locked({"who": hostile}), told.not_back({"reason": hostile})):
         assert "\x1b" not in text
         assert "\x07" not in text
         assert all(len(line) < 500 for line in text.splitlines())
 
 
 def test_a_refusal_without_a_reason_says_so():
-    assert "it gave no reason" in told.refused_by_gate({})
+    assert "it gave no reason" in told.refused_by_host({})
     assert "it gave no reason" in told.not_back({})
 
 

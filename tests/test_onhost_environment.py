@@ -12,7 +12,7 @@ from ops.onhost.install_trouble import trouble
 from ops.onhost.layout import CACHE, ENVIRONMENTS, UV, Tree
 from ops.onhost.lock_file import changed, is_near, pins, replaced
 from ops.onhost.machine import Done, Machine
-from ops.onhost.trouble import CouldNot
+from ops.onhost.trouble import CouldNot, Unfit
 from tests import onhost_stand_in
 
 HASHES = [f"sha256:{digit * 64}" for digit in "abc"]
@@ -222,3 +222,16 @@ def test_a_release_for_another_python_is_refused_before_anything_is_installed(in
     with pytest.raises(CouldNot, match="wants >=4"):
         made(installer, "one", requires=">=4")
     assert installer.ran == []
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("hash mismatch for x", True),
+        ("x has no usable wheels", True),
+        ("No space left on device", False),
+        ("dns error", False),
+    ],
+)
+def test_a_lock_that_cannot_be_installed_is_the_releases_fault_and_everything_else_the_hosts(said, refused):
+    assert isinstance(trouble("uv", said), Unfit) is refused

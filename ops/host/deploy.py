@@ -138,8 +138,8 @@ def _steps(desk: Desk, cargo: Cargo, found: Found) -> ExitCode:
     _place(desk, story, "kpi-host", placing.tool)  # first: it is what the other steps talk to
     with story.stage("ship") as stage:
         _ship(desk, cargo, stage)
-    with story.stage("environment") as stage:
-        stage.told = install(desk, name, cargo.choice.wheels)
+    if not _environment(desk, story, cargo, found):
+        return ExitCode.CHECK_FAILED
     _place(desk, story, "units", placing.rest)
     serves = _gate(desk, story, name, hand_off=found.decided.mode == "hand-off") and _switch(desk, story, name)
     if not serves:
@@ -150,6 +150,16 @@ def _steps(desk: Desk, cargo: Cargo, found: Found) -> ExitCode:
         stage.told = _tidy(desk, name)
     desk.tell(told.served(ask(desk.remote, "status").said, desk.settings.host.drain_minutes))
     return ExitCode.GOOD
+
+
+def _environment(desk: Desk, story: Story, cargo: Cargo, found: Found) -> bool:
+    with story.stage("environment") as stage:
+        answer = install(desk, cargo.release.release, cargo.choice.wheels)
+        stage.good = answer.good
+        stage.told = str(answer.said.get("told") or "refused")
+    if not answer.good:
+        desk.tell(told.refused_by_host({**answer.said, "serving": found.host["current"]}))
+    return answer.good
 
 
 def _place(desk: Desk, story: Story, name: str, steps: tuple[Step, ...]) -> None:
@@ -178,14 +188,17 @@ def _gate(desk: Desk, story: Story, name: str, *, hand_off: bool) -> bool:
         stage.good = answer.good
         stage.told = "every page ran" if answer.good else "refused"
     if not answer.good:
-        desk.tell(told.refused_by_gate(answer.said))
+        desk.tell(told.refused_by_host(answer.said))
     return answer.good
 
 
 def _watch(desk: Desk, story: Story, name: str) -> bool:
     with story.stage("watch") as stage:
         wrong = watched(desk, name)
-        stage.good, stage.told = not wrong, wrong or "every look was good"
+        stage.good, stage.told = (
+            not wrong,
+            wrong or ("every look was good" if desk.settings.host.watch_s else "not wanted: watch_s is 0"),
+        )
     if wrong:
         back = ask(desk.remote, "rollback", "--bad", name, "--reason", wrong)
         desk.tell(told.rolled_back(name, wrong, back.said, good=back.good))

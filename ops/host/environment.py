@@ -9,18 +9,17 @@ from typing import Any
 from etl.errors import HostError
 from ops.host.desk import Desk
 from ops.host.sending import CHUNK_BYTES
-from ops.host.tool import ask, done_or_stop
+from ops.host.tool import Answer, ask
 from ops.onhost import layout
 
 INSTALL_S = 1800  # the first time, on a machine that has spent its CPU credits
 
 
-def install(desk: Desk, release: str, wheels: Path | None) -> str:
-    """Make or find the environment of a release; what was done, in a few words. Raises HostError."""
+def install(desk: Desk, release: str, wheels: Path | None) -> Answer:
+    """Make or find the environment of a release; not good where its lock cannot be installed. Raises HostError."""
     words = _from_wheels(desk, wheels) if wheels else _from_index(desk)
     with desk.bars.in_hundredths("installing") as more:
-        answer = ask(desk.remote, "environment", release, *words, on_event=Percent(more).heard, timeout_s=INSTALL_S)
-    return str(done_or_stop(answer).get("told", ""))
+        return ask(desk.remote, "environment", release, *words, on_event=Percent(more).heard, timeout_s=INSTALL_S)
 
 
 @dataclass(slots=True)

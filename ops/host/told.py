@@ -59,13 +59,13 @@ def locked(holder: Mapping[str, Any]) -> str:
     )
 
 
-def refused_by_gate(said: Mapping[str, Any]) -> str:
+def refused_by_host(said: Mapping[str, Any]) -> str:
     """Why a release was not let in: the exception, its place, and what serves."""
     reasons = [plain(str(line)) for line in said.get("reason") or ["it gave no reason"]][:SHOWN_REASONS]
     place = [f"  at {plain(str(said['file']))}, line {said.get('line')}"] if said.get("file") else []
     return "\n".join(
         [
-            "refused: the new release does not run",
+            "refused: the new release cannot be used",
             *(f"  {reason}" for reason in reasons),
             *place,
             f"serving still: {said.get('serving') or 'nothing'}",

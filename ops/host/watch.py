@@ -5,12 +5,14 @@ from ops.host.tool import ask
 from ops.words import plain
 
 LOOK_EVERY_S = 5
-LOOK_AGAIN_S = 1  # after a bad look: one alone may be the noise of a small machine
-BAD_LOOKS = 2
+LOOK_AGAIN_S = 1  # after a bad look: one or two alone may be the noise of a small machine under load
+BAD_LOOKS = 3
 
 
 def watched(desk: Desk, release: str) -> str:
-    """What was wrong twice in a row within [host] watch_s; empty when nothing was. It looks once at least."""
+    """What was wrong three times in a row within [host] watch_s; empty when nothing was, and when that is 0."""
+    if not desk.settings.host.watch_s:
+        return ""
     end = desk.clock() + desk.settings.host.watch_s
     bad = 0
     while True:

@@ -13,7 +13,7 @@ from ops.onhost import history, locks
 from ops.onhost.layout import Tree
 from ops.onhost.machine import Machine, run
 from ops.onhost.names import checked
-from ops.onhost.trouble import Busy, CouldNot, Refused, Status, of_the_disk
+from ops.onhost.trouble import Busy, CouldNot, Refused, Status, Unfit, of_the_disk
 
 UMASK = 0o022  # whatever the one had who became root
 
@@ -53,7 +53,7 @@ def _answered(machine: Machine, argv: Sequence[str] | None) -> int:
         return Status.LOCKED
     except CouldNot as trouble:
         _say(trouble.document)
-        return Status.COULD_NOT
+        return Status.REFUSED if isinstance(trouble, Unfit) else Status.COULD_NOT
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -3,12 +3,15 @@
 import re
 from typing import Final
 
-from ops.onhost.trouble import CouldNot
+from ops.onhost.trouble import CouldNot, Unfit
 
 LONGEST: Final = 600
 NO_SPACE: Final = "No space left on the device"
 AGAIN: Final = "deploy again; what serves was not touched"
 _SECRET = re.compile(r"(://)[^/@\s]+@")
+OTHER_FILE: Final = "a package is not the one that the lock names"
+NO_WHEEL: Final = "a package has no wheel for this host"
+OF_THE_RELEASE: Final = (OTHER_FILE, NO_WHEEL)  # its lock is wrong; all else is the host's trouble
 # The first that fits: what the complaint holds, what was seen, what is expected, what to do.
 _KINDS: Final = (
     (
@@ -19,7 +22,7 @@ _KINDS: Final = (
     ),
     (
         r"[Hh]ash(?:es)?[^.\n]*mismatch|DO NOT MATCH THE HASHES|Hash-checking|no hash|hash was not",
-        "a package is not the one that the lock names",
+        OTHER_FILE,
         "files with the hashes of the lock",
         "do not install it: find out who changed it, or lock again with `make lock`",
     ),
@@ -29,7 +32,7 @@ _KINDS: Final = (
             r"|no compatible|[Oo]nly source|No matching distribution|not found in the (?:package registry|provided)"
             r"|was not found|no version of|there are no versions|no solution found"
         ),
-        "a package has no wheel for this host",
+        NO_WHEEL,
         "a wheel of every package in the lock, for this Python and processor",
         "lock a version that has one; with --offline, fetch the wheels for the host's own Python and processor",
     ),
@@ -60,5 +63,6 @@ def trouble(program: str, said: str) -> CouldNot:
     tail = " ".join(words[-LONGEST:].split())
     for pattern, seen, expected, to_do in _KINDS:
         if re.search(pattern, words):
-            return CouldNot(f"{seen} ({program}: {tail})", expected=expected, to_do=to_do)
+            kind = Unfit if seen in OF_THE_RELEASE else CouldNot
+            return kind(f"{seen} ({program}: {tail})", expected=expected, to_do=to_do)
     return CouldNot(f"{program} failed: {tail or 'it said nothing'}", expected="an environment", to_do=AGAIN)

@@ -32,6 +32,15 @@ class CouldNot(Exception):
         return {"ok": False, "seen": self.seen, "expected": self.expected, "to_do": self.to_do}
 
 
+class Unfit(CouldNot):
+    """The release itself is what cannot be used: it is refused, for the same three reasons."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """As a refusal is printed."""
+        return {"ok": False, "reason": [self.seen, f"expected: {self.expected}", f"to do: {self.to_do}"]}
+
+
 class Refused(Exception):
     """A decision against it, with what the operator's side is told."""
 

@@ -1,6 +1,6 @@
 """`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
 
-Others are demo, publish, years, truth, fresh.
+Others are demo, publish, years, truth, deploy (needs root), fresh.
 """
 
 import gzip
@@ -14,6 +14,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+from tests.bench.deploy import deploy
 from tests.bench.measure import in_turn, run, table
 from tests.bench.publish import publish
 from tests.bench.truth import truth
@@ -96,7 +97,7 @@ def fresh(directory: Path) -> None:
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    every = {each.__name__: each for each in (etl, demo, publish, years, truth, fresh)}
+    every = {each.__name__: each for each in (etl, demo, publish, years, truth, deploy, fresh)}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
             every[name](Path(directory))

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.host import cgroups, network
 from tests.host.commands import HostTrouble, run, tried
 from tests.host.distribution import build, login, own_suite
-from tests.host.place import clear, control, held, make_disk, ready
+from tests.host.place import claim, clear, control, disclaim, held, make_disk, ready
 from tests.host.process import Process, only_child, start
 
 FIRST = Path(__file__).with_name("first.sh")
@@ -124,10 +124,7 @@ def up(
     ready(place)
     suite, lower = _layers(place, suite, image)
     files = Files(place.host(name))
-    with held("place"):
-        if files.home.exists():
-            raise HostTrouble(f"there is a host {name} already")
-        files.home.mkdir()
+    claim(place, name)
     owner = Process.of(os.getpid()) if owned else None
     record = Record(name, suite, image, lower, memory_mb, cpus or _quiet_cpu(place), disk_mb, owner)
     try:
@@ -349,6 +346,7 @@ def forget(place, image):
 def down(place, name):
     """Turn a host off and take away all there is of it; nothing happens where there is none."""
     files = Files(place.host(name))
+    disclaim(place, name)
     stop(place, name, hard=True)
     network.remove(name)
     lxcfs = _process(files.lxcfs_process)

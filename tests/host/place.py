@@ -60,6 +60,30 @@ class Place:
         return sorted(path.name for path in (self.state / "images").glob("*"))
 
 
+def claim(place, name):
+    """Make the directory of a host. Names are of the machine, whichever KPI_HOST_STATE their host is in."""
+    home, note = place.host(name), MACHINE / f"{name}.home"
+    with held("place"):
+        _not_elsewhere(note, name, home)
+        if home.exists():
+            raise HostTrouble(f"there is a host {name} already")
+        home.mkdir()
+        note.write_text(str(home))
+
+
+def disclaim(place, name):
+    """Let others have the name. Raises HostTrouble where it is a host's in another place, which is not ours to end."""
+    note = MACHINE / f"{name}.home"
+    _not_elsewhere(note, name, place.host(name))
+    note.unlink(missing_ok=True)
+
+
+def _not_elsewhere(note, name, home):
+    noted = Path(note.read_text()) if note.exists() else home
+    if noted != home and noted.exists():
+        raise HostTrouble(f"the host {name} is in {noted.parents[1]}: KPI_HOST_STATE names another place")
+
+
 def ready(place):
     """Make the directories, on a file system that an overlay can write to.
 
