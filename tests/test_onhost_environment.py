@@ -231,6 +231,7 @@ def test_a_release_for_another_python_is_refused_before_anything_is_installed(in
         ("x has no usable wheels", True),
         ("No space left on device", False),
         ("dns error", False),
+        ("Temporary failure in name resolution; No matching distribution found for uv==1", False),
     ],
 )
 def test_a_lock_that_cannot_be_installed_is_the_releases_fault_and_everything_else_the_hosts(said, refused):

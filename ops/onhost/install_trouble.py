@@ -11,6 +11,11 @@ AGAIN: Final = "deploy again; what serves was not touched"
 _SECRET = re.compile(r"(://)[^/@\s]+@")
 OTHER_FILE: Final = "a package is not the one that the lock names"
 NO_WHEEL: Final = "a package has no wheel for this host"
+NO_INDEX: Final = "the package index cannot be reached from the host"
+_INDEX: Final = (
+    "an index that answers: [host] package_index, or what pip is configured with there",
+    "let the host out to it, or deploy with --offline and wheels",
+)
 OF_THE_RELEASE: Final = (OTHER_FILE, NO_WHEEL)  # its lock is wrong; all else is the host's trouble
 # The first that fits: what the complaint holds, what was seen, what is expected, what to do.
 _KINDS: Final = (
@@ -27,6 +32,18 @@ _KINDS: Final = (
         "do not install it: find out who changed it, or lock again with `make lock`",
     ),
     (
+        # This and the next before wheels: who cannot reach the index finds none there either.
+        r"name resolution|NewConnectionError|ConnectTimeout|dns error|[Cc]onnection refused|tcp connect error",
+        NO_INDEX,
+        *_INDEX,
+    ),
+    (
+        r"certificate|CERTIFICATE|UnknownIssuer|invalid peer",
+        "the package index shows a certificate that the host does not trust",
+        "one that the host's system certificates know",
+        "add its authority to the host (update-ca-certificates)",
+    ),
+    (
         (
             r"no usable wheels|no wheels? with|[Bb]uilding source distributions is disabled|no matching wheel"
             r"|no compatible|[Oo]nly source|No matching distribution|not found in the (?:package registry|provided)"
@@ -37,22 +54,15 @@ _KINDS: Final = (
         "lock a version that has one; with --offline, fetch the wheels for the host's own Python and processor",
     ),
     (
-        r"certificate|CERTIFICATE|UnknownIssuer|invalid peer",
-        "the package index shows a certificate that the host does not trust",
-        "one that the host's system certificates know",
-        "add its authority to the host (update-ca-certificates)",
-    ),
-    (
         r"ensurepip is not|No module named '?(?:venv|ensurepip)",
         "this host's Python makes no venv",
         "the package python3-venv",
         "run `fab bootstrap`, which installs it",
     ),
     (
-        r"dns error|[Tt]emporary failure|[Cc]onnect|[Nn]etwork|timed? out|[Ff]ailed to fetch|unreachable|5\d\d ",
-        "the package index cannot be reached from the host",
-        "an index that answers: [host] package_index, or what pip is configured with there",
-        "let the host out to it, or deploy with --offline and wheels",
+        r"[Tt]emporary failure|[Cc]onnect|[Nn]etwork|timed? out|[Ff]ailed to fetch|unreachable|5\d\d ",
+        NO_INDEX,
+        *_INDEX,
     ),
 )
 
