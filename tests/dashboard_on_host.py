@@ -9,6 +9,7 @@ from ops.host.units import units
 from ops.onhost import layout
 from ops.settings import Settings
 from tests.deployed import DATA
+from tests.releases import in_render
 from tests.visitor import ask
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,18 +118,6 @@ def eventually(holds, within_s=60):
             return found
         time.sleep(0.2)
     raise AssertionError(f"it did not come to hold within {within_s} s")
-
-
-def in_render(text, page="products"):
-    """A change of a release: lines put first into a page."""
-
-    def change(directory):
-        file = directory / "dashboard" / "pages" / f"{page}.py"
-        before, head, after = file.read_text().partition("def render(snapshot: Snapshot) -> None:\n")
-        assert head
-        file.write_text(before + head + text.strip("\n") + "\n" + after)
-
-    return change
 
 
 def counting(name):

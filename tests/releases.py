@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 from ops.host.source import PATHS
@@ -9,8 +10,6 @@ from ops.host.source import PATHS
 ROOT = Path(__file__).resolve().parent.parent
 APP = "dashboard/app.py"
 PRODUCTS = "dashboard/pages/products.py"
-AT_IMPORT = '"""Broken."""\n'
-NO_FUTURE = "from __future__ import annotations\n"
 
 
 class Clone:
@@ -56,18 +55,15 @@ def before(path, text):
     return change
 
 
-def in_render(text):
-    """A change: the second page's first lines."""
+def in_render(text, page="products"):
+    """A change: lines put first into a page."""
+    lines = textwrap.indent(textwrap.dedent(text).strip("\n"), "    ")
 
     def change(directory):
-        file = directory / PRODUCTS
-        source = file.read_text()
-        head = next(line for line in source.splitlines() if line.startswith("def render("))
-        at = source.index(head)
-        doc_end = source.index('"""', source.index('"""', at) + 3) + 3
-        file.write_text(
-            source[:doc_end] + "\n" + "".join(f"    {line}\n" for line in text.splitlines()) + source[doc_end:]
-        )
+        file = directory / "dashboard" / "pages" / f"{page}.py"
+        start, head, rest = file.read_text().partition("def render(snapshot: Snapshot) -> None:\n")
+        assert head
+        file.write_text(f"{start}{head}{lines}\n{rest}")
 
     return change
 

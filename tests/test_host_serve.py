@@ -11,7 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from ops.onhost import layout
-from tests.dashboard_on_host import Dashboard, counting, eventually, in_render, prepare
+from tests.dashboard_on_host import Dashboard, counting, eventually, prepare
+from tests.releases import in_render
 from tests.visitor import Visitor
 
 SERVE = "dashboard/serve.py"
