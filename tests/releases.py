@@ -94,7 +94,7 @@ BAD = {
     "CPU spin": (in_render("while True:\n    pass"), "did not finish within"),
     "out of memory": (in_render("x = [bytes(1 << 20) * 64 for _ in range(64)]"), "memory"),
     "wrong Python": (replaced("pyproject.toml", '">=3.11,<3.14"', '">=3.99"'), "wants >=3.99"),
-    "server does not start": (before("dashboard/serve.py", "raise SystemExit('no')\n"), "no"),
+    "server does not start": (before("dashboard/serve.py", "raise SystemExit('no')\n"), "status 1: no"),
     "missing wheel": (replaced("requirements/host.txt", "altair==", "altair==99."), "altair"),
-    "fork bomb": (in_render("import os\nwhile True:\n    os.fork()"), ""),
+    "fork bomb": (in_render("import os\nwhile True:\n    os.fork()"), "in page 'products'"),
 }
