@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import uvicorn
-from streamlit import config
 
 from dashboard import selfcheck
 from dashboard.data import shared, stop_shared
@@ -152,8 +151,7 @@ class Release:
     async def _private_server(self) -> tuple[uvicorn.Server, socket.socket]:
         """The app on the private socket, with Streamlit's runtime started."""
         release = self.instance.release
-        config.set_option("server.port", self.settings.dashboard.port)
-        self.app = app_of(self.holder, release, self.faults)
+        self.app = app_of(self.holder, release, self.faults, self.settings.dashboard.port)
         private_config = config_of(
             PrivateDoor(self.app, release, has_session, self.traffic, self._state, self.faults.keep), GOODBYE_S
         )

@@ -128,17 +128,14 @@ def _bound(address: str, port: int) -> socket.socket:
 
 def _server(holder: "LastGood", release: str, public: socket.socket) -> "uvicorn.Server":
     import uvicorn
-    from streamlit import config
 
     from dashboard.door import PublicDoor
     from dashboard.faults import Newest
     from dashboard.server import app_of, config_of, has_session
     from dashboard.traffic import Traffic
 
-    app = app_of(holder, release, Newest(Path.cwd()))
     address, port = public.getsockname()[:2]
-    config.set_option("server.address", address)
-    config.set_option("server.port", port)
+    app = app_of(holder, release, Newest(Path.cwd()), port, address)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

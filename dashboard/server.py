@@ -31,8 +31,8 @@ def ready_now(holder: "LastGood", release: str) -> dict[str, Any]:
     return readiness(holder, SCRIPT.last_error, release, datetime.now(UTC))  # noqa: TID251 - this is a door
 
 
-def app_of(holder: "LastGood", release: str, faults: Newest) -> st.App:
-    """The pages and /readyz. `faults` learns what scripts raise."""
+def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address: str | None = None) -> st.App:
+    """The pages and /readyz, to be seen at that port and address. `faults` learns what scripts raise."""
 
     def answer(_: "Request") -> JSONResponse:
         facts = ready_now(holder, release)
@@ -44,8 +44,13 @@ def app_of(holder: "LastGood", release: str, faults: Newest) -> st.App:
 
     # Else the first visit would be run by file: dashboard/pages has the name of Streamlit's older kind of pages.
     PagesManager.uses_pages_directory = False
+    app = st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=failed)
+    # After the app: the first look at an option reads the files, and only an app makes Streamlit know of the one
+    # that lies beside its script.
     config.set_option("server.fileWatcherType", "none")  # a release does not change under a running server
-    return st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=failed)
+    config.set_option("server.port", port)
+    config.set_option("server.address", address)
+    return app
 
 
 def has_session(session: str) -> bool:

@@ -117,6 +117,8 @@ def test_two_releases_share_the_port_and_the_one_that_leaves_keeps_its_page_unti
         assert not (old.run / "tried").exists()
         with Visitor("127.0.0.1", port.number) as visitor:
             visitor.run()
+            assert not visitor.told.config.gather_usage_stats
+            assert visitor.told.custom_theme.base_radius == "0.6rem"
             assert old.state()["sessions"] == 1
             with started(base, "r2", ROOT, port, store) as new:
                 assert new.wait_for("READY=1")

@@ -13,12 +13,12 @@ ANSWER_WITHIN_S = 30
 
 
 class Visitor:
-    """A page that is open. `elements`: those of the newest run; `pages`: name -> hash."""
+    """A page that is open. `elements`: those of the newest run; `pages`: name -> hash; `told`: the session as it began."""
 
     def __init__(self, address, port=8501):
         self.where = (address, port)
         self.cookie = _cookie(self.where)
-        self.elements, self.pages = [], {}
+        self.elements, self.pages, self.told = [], {}, None
         self._open = ExitStack()
 
     def __enter__(self):
@@ -52,6 +52,8 @@ class Visitor:
         while True:
             answer = self._next()
             kind = answer.WhichOneof("type")
+            if kind == "new_session":
+                self.told = answer.new_session
             if kind == "navigation":
                 self.pages = {entry.url_pathname: entry.page_script_hash for entry in answer.navigation.app_pages}
             if kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
