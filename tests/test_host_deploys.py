@@ -140,12 +140,14 @@ def test_a_host_without_memory_for_two_hands_off_without_failing_a_request(make_
     operator = Operator(make_host(image=deployed_image, memory_mb=1024), clone)
     hog = f"kept = bytearray(b'x') * ({FREE_MB_TOO_MANY} << 20); import time; time.sleep(9999)"
     operator.host.run(["systemd-run", "--unit=hog", "python3", "-c", hog], check=True)
+    assert until(lambda: operator.status()["memory_available_bytes"] < 140 << 20)
     sha = clone.release("tight", good("tight"))
     with loading(Target(operator.host.address, sessions=0)) as load:
         assert operator.deploy(sha) == ExitCode.GOOD, operator.told
+        assert "sessions are cut" in operator.told
         bad = clone.release("tight and bad", in_render("raise KeyError('revenue')"))
         assert operator.deploy(bad) == ExitCode.CHECK_FAILED
-    assert "sessions are cut" in operator.told
+        assert "sessions are cut" in operator.told
     assert load.end().failed == []
     assert operator.current().split(".")[1] == sha[:7]
 

@@ -227,4 +227,4 @@ def test_an_environment_made_from_another_shares_its_files_and_leaves_them_alone
     assert host.run(digest, check=True).out == before
     changed = re.sub(r"sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, locks["b"])
     kpi(host, "receive", "c", stdin=onhost_stand_in.packed("c", lock=changed.encode(), uv_lock=uv_lock))
-    assert "not the one that the lock names" in kpi(host, "environment", "c", status=3)["seen"]
+    assert "not the one that the lock names" in kpi(host, "environment", "c", status=1)["reason"][0]
