@@ -13,7 +13,7 @@ ANSWER_WITHIN_S = 30
 
 
 class Visitor:
-    """A page that is open. `elements`: those of the newest run; `pages`: name -> hash; `told`: the session as it began."""
+    """A page that is open: `elements` of the newest run, `pages` by name, `told` as the session began."""
 
     def __init__(self, address, port=8501):
         self.where = (address, port)
