@@ -58,6 +58,7 @@ class ScriptedRemote:
     holder: dict | None = None
     asked: list = field(default_factory=list)
     received: dict = field(default_factory=dict)
+    questions: int = 0  # how often the facts were gathered
 
     def run(self, argv, *, stdin=b"", on_line=None, **_):
         if argv[0] == "python3":
@@ -77,6 +78,7 @@ class ScriptedRemote:
         """What is sent to `python3 -`: a question, or steps."""
         said = json.loads(ast.literal_eval(program.rstrip().rpartition("main(json.loads(")[2].removesuffix("))")))
         if "paths" in said:
+            self.questions += 1
             return Done(0, json.dumps({**BARE, "paths": {path: self._found(path) for path in said["paths"]}}), "")
         for number, step in enumerate(said["steps"]):
             for action in step["actions"]:

@@ -1,6 +1,8 @@
 """The operator's side of a deploy, against a host that answers from a script: which steps, and what is told."""
 
 import io
+import json
+import tarfile
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from ops.host.rollback import rollback
 from ops.host.source import Commit
 from ops.host.units import units
 from ops.host.wanted import tool, variables
-from ops.onhost import layout
+from ops.onhost import digest, layout
 from ops.settings import HostSettings, Settings
 from tests.scripted_remote import ScriptedRemote
 
@@ -40,6 +42,7 @@ def files_of(resources):
 
 UNITS = tuple(File(str(layout.UNITS / name), text) for name, text in units(SETTINGS).items())
 PLACED = (*files_of(tool()), variables(SETTINGS.host), *UNITS)
+SAID = {file.path: digest.placed(file.data, file.mode, 0, 0) for file in PLACED}
 
 
 class Clone:
@@ -103,6 +106,8 @@ def status(**changed):
         "free_inodes": 1_000_000,
         "memory_available_bytes": 600 * MEGABYTE,
         "port_owner": "systemd",
+        "files": SAID,
+        "due": [],
     } | changed
 
 
@@ -136,9 +141,6 @@ def test_a_deploy_takes_its_steps_in_order_and_lets_the_lock_go():
 
 
 def test_what_is_sent_is_the_release_with_its_manifest():
-    import json
-    import tarfile
-
     remote = host()
     deployed(remote)
     with tarfile.open(fileobj=io.BytesIO(remote.received["receive"])) as sent:
@@ -156,22 +158,42 @@ def test_a_plan_asks_and_changes_nothing():
     assert "would serve:  commit ab12cd3 (HEAD)" in told
 
 
-def test_a_host_that_serves_the_very_same_is_asked_once_and_left_alone():
+def serving_it(**changed):
+    """A host that serves what is to be deployed, as kpi-host says it."""
     first = host()
     deployed(first)
-    import json
-    import tarfile
-
     with tarfile.open(fileobj=io.BytesIO(first.received["receive"])) as sent:
         manifest = json.load(sent.extractfile("release.json"))
-    serving = status(
+    said = status(
         current=NAME,
         releases=[manifest | {"environment_ready": True}],
         units=[{"release": NAME, "active": "active", "memory_bytes": 1, "state": None}],
     )
-    remote = ScriptedRemote({"status": (0, [serving])}, PLACED)
+    return ScriptedRemote({"status": (0, [said | changed])}, PLACED)
+
+
+def test_a_host_that_serves_the_very_same_is_asked_once_and_left_alone():
+    remote = serving_it()
     code, told = deployed(remote)
-    assert (code, remote.asked) == (ExitCode.GOOD, ["status"])
+    assert (code, remote.asked, remote.questions) == (ExitCode.GOOD, ["status"], 0)
+    assert f"already up to date: {NAME}" in told
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"files": {}},
+        {"files": SAID | {str(layout.COMMAND): "another"}},
+        {"files": {path: word for path, word in SAID.items() if path != str(layout.DASHBOARD_ENVIRONMENT)}},
+        {"files": SAID | {str(layout.TOOL / "ops" / "onhost" / "stray.py"): "x"}},
+        {"due": ["systemd-reload"]},
+        {"due": None},
+    ],
+)
+def test_a_host_on_which_anything_beside_the_release_differs_is_looked_at_closely(changed):
+    remote = serving_it(**changed)
+    code, told = deployed(remote)
+    assert (code, words(remote)) == (ExitCode.GOOD, ["status", "hold", "status", "(lock"])
     assert f"already up to date: {NAME}" in told
 
 
@@ -228,7 +250,7 @@ def test_a_host_without_memory_for_two_hands_off():
 def test_a_preflight_that_finds_something_changes_nothing():
     remote = host(status=(0, [status(free_bytes=1)]))
     code, told = deployed(remote)
-    assert (code, remote.asked) == (ExitCode.CHECK_FAILED, ["status"])
+    assert (code, words(remote)) == (ExitCode.CHECK_FAILED, ["status", "hold", "status", "(lock"])
     assert "refused before anything was changed" in told
     assert f"serving still: {OLD}" in told
 

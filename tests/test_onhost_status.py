@@ -1,6 +1,8 @@
 """What `kpi-host status` says, on a host with nothing, with everything, and with parts that are odd."""
 
+import hashlib
 import json
+import os
 import socket
 import tempfile
 import threading
@@ -100,11 +102,15 @@ def test_files_of_ours_are_told_by_digest_and_secrets_are_not(host):
     host.tree.at(DASHBOARD_ENVIRONMENT).parent.mkdir(parents=True)
     host.tree.at(DASHBOARD_ENVIRONMENT).write_text("A=1")
     host.tree.at(SECRETS).write_text("B=canary")
-    assert list(status_step.step(host.machine)["files"]) == [
+    host.tree.at(DASHBOARD_ENVIRONMENT).chmod(0o640)
+    files = status_step.step(host.machine)["files"]
+    assert list(files) == [
         "/etc/kpi-ops/dashboard.env",
         "/etc/systemd/system/kpi-dashboard.socket",
         "/etc/systemd/system/kpi-dashboard@.service.d/x.conf",
     ]
+    word = f"{hashlib.sha256(b'A=1').hexdigest()}:0640:{os.getuid()}:{os.getgid()}"
+    assert files["/etc/kpi-ops/dashboard.env"] == word
 
 
 def test_a_release_that_answers_is_quoted_and_one_that_does_not_is_null(short_host, says):

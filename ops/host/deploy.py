@@ -1,6 +1,7 @@
 """Bring a commit to the host: gather what is there, decide, and take the steps, a line each."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from etl.errors import ExitCode, HostUnreachable
 from ops.host import told
 from ops.host.desk import Desk
 from ops.host.environment import install
-from ops.host.placing import Placing, compared, place, put_back
+from ops.host.placing import Placing, compared, lies_there, place, put_back
 from ops.host.plan import Step
-from ops.host.preflight import Drift, Verdict, Wish, verdict
+from ops.host.preflight import Drift, Verdict, Wish, serves, verdict
 from ops.host.release import Made, Release, packed, release_of, settings_sha256
 from ops.host.sending import chunks
 from ops.host.source import Checkout, Commit, Files
@@ -56,12 +57,32 @@ class Found:
 
 def deploy(desk: Desk, checkout: Checkout, choice: Choice) -> ExitCode:
     """Make the host serve a commit. Raises HostError where it could not; a refused release is CHECK_FAILED."""
-    cargo = _cargo(desk, checkout, choice)
-    found = _found(desk, cargo)
-    at_once = _without_a_step(desk, cargo, found)
-    if at_once is not None:
-        return at_once
-    held = hold_lock(desk.remote, desk.who, cargo.release.sha[:7], choice.wait_s)
+    with ThreadPoolExecutor(1) as beside:  # the host says how it is while this machine looks at the commit
+        asked = beside.submit(ask, desk.remote, "status")
+        commit = _commit(desk, checkout, choice)
+        made = Made(desk.who, desk.now(), settings_sha256(desk.settings.host, units(desk.settings)))
+        host = asked.result().said
+    if not choice.force and _serves_already(desk, commit, made, host):
+        return _up_to_date(desk, host)
+    files = checkout.files(commit)
+    cargo = Cargo(release_of(commit, files, made), files, choice)
+    return _plan(desk, cargo, host) if choice.plan else _locked(desk, cargo)
+
+
+def _commit(desk: Desk, checkout: Checkout, choice: Choice) -> Commit:
+    commit = checkout.work_tree() if choice.dirty else checkout.commit(choice.ref)
+    _tell_what_stays(desk, checkout, commit)
+    return commit
+
+
+def _serves_already(desk: Desk, commit: Commit, made: Made, host: Mapping[str, Any]) -> bool:
+    """The quick way to nothing to do: by one answer of the host. A no only means that more is to be looked at."""
+    same = not commit.dirty and serves(commit.sha, made.settings_sha256, host)
+    return same and lies_there(desk.settings, host)
+
+
+def _locked(desk: Desk, cargo: Cargo) -> ExitCode:
+    held = hold_lock(desk.remote, desk.who, cargo.release.sha[:7], cargo.choice.wait_s)
     if isinstance(held, dict):
         desk.tell(told.locked(held))
         return ExitCode.LOCKED
@@ -71,14 +92,6 @@ def deploy(desk: Desk, checkout: Checkout, choice: Choice) -> ExitCode:
         held.release()
 
 
-def _cargo(desk: Desk, checkout: Checkout, choice: Choice) -> Cargo:
-    commit = checkout.work_tree() if choice.dirty else checkout.commit(choice.ref)
-    _tell_what_stays(desk, checkout, commit)
-    files = checkout.files(commit)
-    made = Made(desk.who, desk.now(), settings_sha256(desk.settings.host, units(desk.settings)))
-    return Cargo(release_of(commit, files, made), files, choice)
-
-
 def _tell_what_stays(desk: Desk, checkout: Checkout, commit: Commit) -> None:
     """Whoever deploys beside work that is not committed should know that it stays at home."""
     differing = () if commit.dirty else checkout.differing()
@@ -86,9 +99,8 @@ def _tell_what_stays(desk: Desk, checkout: Checkout, commit: Commit) -> None:
         desk.tell(told.left_at_home(differing))
 
 
-def _found(desk: Desk, cargo: Cargo) -> Found:
+def _found(desk: Desk, cargo: Cargo, host: Mapping[str, Any]) -> Found:
     placing = compared(desk.remote, desk.settings)
-    host = ask(desk.remote, "status").said
     release = cargo.release
     wish = Wish(release.sha, release.dirty, release.settings_sha256, release.lock_sha256, release.requires_python)
     drift = Drift(placing.differing, socket=placing.socket)
@@ -96,23 +108,34 @@ def _found(desk: Desk, cargo: Cargo) -> Found:
     return Found(host, placing, decided)
 
 
-def _without_a_step(desk: Desk, cargo: Cargo, found: Found) -> ExitCode | None:
-    """The exit status where nothing is to be done, nothing can be, or only a plan is wanted."""
+def _without_a_step(desk: Desk, found: Found) -> ExitCode | None:
+    """The exit status where nothing is to be done, or nothing can be."""
     if found.decided.up_to_date:
-        desk.tell(f"already up to date: {told.serving(found.host)}")
-        return ExitCode.GOOD
+        return _up_to_date(desk, found.host)
     if found.decided.refused:
         desk.tell(told.refused_before(found.host, found.decided.refused))
         return ExitCode.CHECK_FAILED
-    if cargo.choice.plan:
-        desk.tell(told.planned(found.host, cargo.release, found.decided, found.placing.differing))
-        return ExitCode.CHANGES_PENDING
     return None
 
 
+def _up_to_date(desk: Desk, host: Mapping[str, Any]) -> ExitCode:
+    desk.tell(f"already up to date: {told.serving(host)}")
+    return ExitCode.GOOD
+
+
+def _plan(desk: Desk, cargo: Cargo, host: Mapping[str, Any]) -> ExitCode:
+    found = _found(desk, cargo, host)
+    at_once = _without_a_step(desk, found)
+    if at_once is not None:
+        return at_once
+    desk.tell(told.planned(found.host, cargo.release, found.decided, found.placing.differing))
+    return ExitCode.CHANGES_PENDING
+
+
 def _under_lock(desk: Desk, cargo: Cargo) -> ExitCode:
-    found = _found(desk, cargo)  # once more: whoever held the lock before may have changed everything
-    at_once = _without_a_step(desk, cargo, found)
+    # Asked once more: whoever held the lock before may have changed everything.
+    found = _found(desk, cargo, ask(desk.remote, "status").said)
+    at_once = _without_a_step(desk, found)
     if at_once is not None:
         return at_once
     desk.tell(f"{cargo.release.release}, {told.how(found.decided)}")

@@ -3,18 +3,19 @@
 The socket is none of it: opening the port anew cuts everybody off, which is `fab bootstrap`'s to do and to say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ops.host.carrying import Carrier
 from ops.host.desk import Desk
 from ops.host.facts import Facts, gather, question
 from ops.host.plan import Step, compare
 from ops.host.remote import Remote
-from ops.host.resources import RELOAD, RELOADED, Absent, File, Resource
+from ops.host.resources import RELOAD, RELOADED, Absent, File, Resource, Tree
 from ops.host.units import units
 from ops.host.wanted import tool, variables
-from ops.onhost import layout
+from ops.onhost import digest, layout
 from ops.settings import Settings
 
 
@@ -31,6 +32,26 @@ class Placing:
     rest: tuple[Step, ...]
     differing: tuple[str, ...]
     socket: bool
+
+
+def lies_there(settings: Settings, host: Mapping[str, Any]) -> bool:
+    """Whether all of it lies there as it should, by what `kpi-host status` says: a quick yes, or look closer."""
+    said = host.get("files", {})
+    wanted = {file.path: _in_one_word(file) for file in _files(settings)}
+    strays = {path for path in said if path.startswith(f"{layout.TOOL}/")} - set(wanted)
+    return host.get("due") == [] and not strays and all(said.get(path) == word for path, word in wanted.items())
+
+
+def _in_one_word(file: File) -> str:
+    """As the host says it of a file of root's."""
+    return digest.placed(file.data, file.mode, 0, 0)
+
+
+def _files(settings: Settings) -> Iterator[File]:
+    for resource in tool():
+        yield from resource.files if isinstance(resource, Tree) else (resource,)
+    yield variables(settings.host)
+    yield from (File(str(layout.UNITS / name), text) for name, text in units(settings).items())
 
 
 def compared(remote: Remote, settings: Settings) -> Placing:

@@ -53,7 +53,8 @@ class Verdict:
 
 def verdict(wish: Wish, host: Mapping[str, Any], drift: Drift, *, clock_s: float, force: bool) -> Verdict:
     """Decide from what `kpi-host status` says. `clock_s`: the time here, since 1970."""
-    if not force and _serves(wish, host) and not drift.differing and not drift.socket:
+    serves_it = not wish.dirty and serves(wish.sha, wish.settings_sha256, host)
+    if not force and serves_it and not drift.differing and not drift.socket:
         return Verdict(up_to_date=True)
     installs = not any(
         known["lock_sha256"] == wish.lock_sha256 and known["environment_ready"] for known in host["releases"]
@@ -63,13 +64,13 @@ def verdict(wish: Wish, host: Mapping[str, Any], drift: Drift, *, clock_s: float
     return Verdict(refused=refused, mode=mode, why_mode=why, installs=installs)
 
 
-def _serves(wish: Wish, host: Mapping[str, Any]) -> bool:
+def serves(sha: str, settings_sha256: str, host: Mapping[str, Any]) -> bool:
     """Whether the very same commit and settings serve, and are well."""
     current = _release(host, host["current"])
     unit = serving_unit(host)
-    if current is None or unit is None or wish.dirty or current["dirty"]:
+    if current is None or unit is None or current["dirty"]:
         return False
-    same = (current["sha"], current["settings_sha256"]) == (wish.sha, wish.settings_sha256)
+    same = (current["sha"], current["settings_sha256"]) == (sha, settings_sha256)
     return same and unit["active"] == "active" and host["socket"] == "active"
 
 

@@ -132,7 +132,7 @@ def _places() -> Iterator[Resource]:
     yield Directory(str(layout.CONFIGURATION))
 
 
-def tool() -> Iterator[Resource]:
+def tool() -> Iterator[File | Tree]:
     """kpi-host: its command last, so that there is none before its files are."""
     package = ONHOST.parent / "__init__.py"
     yield File(str(layout.TOOL / "ops" / "__init__.py"), package.read_text("utf-8"))

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 from ops.onhost.layout import MANIFEST
 
@@ -18,7 +17,6 @@ def sha256_of(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def tool_sha256(directory: Path) -> str:
-    """The digest of what bootstrap installs below `directory` (a checkout, or layout.TOOL): equal where equal."""
-    paths = [directory / "ops" / "__init__.py", *(directory / "ops" / "onhost").glob("*.py")]
-    return files_sha256({path.relative_to(directory).as_posix(): path.read_bytes() for path in paths if path.exists()})
+def placed(content: bytes, mode: int, user: int, group: int) -> str:
+    """A file as it lies on the host, in one word: equal where content, rights and owners are."""
+    return f"{hashlib.sha256(content).hexdigest()}:{mode:04o}:{user}:{group}"

@@ -16,6 +16,7 @@ WHEELS: Final = PACKAGES / "wheels"  # *.whl as the operator sent them, where th
 RECORD: Final = HOME / "record"  # RECORD/ID.json: what became of a release; RECORD/deploys.jsonl: who did what
 LOCK: Final = P("/run/kpi-ops/deploy.lock")
 STEP_LOCK: Final = P("/run/kpi-ops/step.lock")
+AFTER: Final = P("/run/kpi-ops/after")  # one empty file for each reaction to a changed file that is still due
 HISTORY: Final = RECORD / "deploys.jsonl"
 UNSETTLED: Final = RECORD / "unsettled.json"  # a deploy is under way: when, and by which unit, it is settled if it ends
 RELEASE_LOCK: Final = P("requirements/host.txt")  # within a release: what its environment holds

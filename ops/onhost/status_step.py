@@ -1,15 +1,15 @@
 """`kpi-host status`: everything that the operator's side decides on, in one document, whatever state the host is in."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ops.onhost import choose, dead_man, digest, history, inventory, locks, private, proc, states, systemd
 from ops.onhost.inventory import Inventory, Known
-from ops.onhost.layout import DASHBOARD_ENVIRONMENT, HOME, MEMINFO, TOOL, UNITS
+from ops.onhost.layout import AFTER, COMMAND, DASHBOARD_ENVIRONMENT, HOME, MEMINFO, TOOL, UNITS
 from ops.onhost.machine import Machine
 from ops.onhost.room import AVAILABLE, SWAP
 from ops.onhost.trouble import CouldNot
@@ -29,7 +29,6 @@ def step(machine: Machine) -> Mapping[str, Any]:
     memory: dict[str, int] = _or({}, lambda: proc.memory_bytes(machine.tree.at(MEMINFO).read_text()))
     return {
         "ok": True,
-        "tool": _or("", lambda: digest.tool_sha256(machine.tree.at(TOOL))),
         "python": platform.python_version(),
         "arch": platform.machine(),
         "clock": machine.clock(),
@@ -46,6 +45,7 @@ def step(machine: Machine) -> Mapping[str, Any]:
         "swap_free_bytes": memory.get(SWAP, -1),
         "port_owner": _or(None, lambda: _port_owner(units.port)),
         "files": _or(NONE, lambda: dict(_managed(machine))),
+        "due": _or(None, lambda: sorted(path.name for path in machine.tree.at(AFTER).glob("*"))),
         "deploys": _or([], lambda: history.newest(machine.tree, SHOWN_DEPLOYS)),
         "settle_at": _or(None, lambda: dead_man.due(machine.tree)),
     }
@@ -90,11 +90,15 @@ def _disk(machine: Machine) -> Mapping[str, int]:
 
 
 def _managed(machine: Machine) -> Iterator[tuple[str, str]]:
-    """The path on the host and SHA-256 of each file of ours that systemd reads, but for the secrets."""
-    units = machine.tree.at(UNITS)
-    paths = [*units.glob("kpi-*.*"), *units.glob("kpi-*.d/*.conf"), machine.tree.at(DASHBOARD_ENVIRONMENT)]
-    for path in sorted(path for path in paths if path.is_file()):
-        yield f"/{path.relative_to(machine.tree.root)}", hashlib.sha256(path.read_bytes()).hexdigest()
+    """The path of each file that a deploy may place, and that file as `digest.placed` writes it; not the secrets."""
+    tree = machine.tree
+    units, tool = tree.at(UNITS), tree.at(TOOL) / "ops"
+    parts = (units.glob("kpi-*.*"), units.glob("kpi-*.d/*.conf"), tool.glob("*.py"), tool.glob("onhost/*.py"))
+    single = (tree.at(DASHBOARD_ENVIRONMENT), tree.at(COMMAND))
+    for path in sorted(path for path in (*chain(*parts), *single) if path.is_file()):
+        found = path.stat()
+        written = digest.placed(path.read_bytes(), found.st_mode & 0o7777, found.st_uid, found.st_gid)
+        yield f"/{path.relative_to(tree.root)}", written
 
 
 def _port_owner(port: int) -> str | None:
