@@ -126,8 +126,8 @@ def up(
     files = Files(place.host(name))
     claim(place, name)
     owner = Process.of(os.getpid()) if owned else None
-    record = Record(name, suite, image, lower, memory_mb, cpus or _quiet_cpu(place), disk_mb, owner)
     try:
+        record = Record(name, suite, image, lower, memory_mb, cpus or _quiet_cpu(place), disk_mb, owner)
         record = _prepare(files, record, reachable_ports)
         _boot(files, record)
     except BaseException:
@@ -138,10 +138,7 @@ def up(
 
 def _quiet_cpu(place):
     """The CPU that the fewest hosts are on."""
-    taken = []
-    for name in place.hosts():
-        with suppress(HostTrouble):
-            taken.append(record_of(place, name).cpus)
+    taken = [record.cpus for record in _records(place)]
     return min(map(str, sorted(os.sched_getaffinity(0))), key=taken.count)
 
 
@@ -283,6 +280,13 @@ def record_of(place, name):
     return Record(**{**found, "owner": owner, "lower": tuple(found["lower"])})
 
 
+def _records(place):
+    """Of every host but those that are only being made, or taken away, by somebody else at this moment."""
+    for name in place.hosts():
+        with suppress(HostTrouble):
+            yield record_of(place, name)
+
+
 def init_of(place, name):
     """The first process of a host, as this machine sees it; None before its first boot."""
     return _process(Files(place.host(name)).init)
@@ -336,7 +340,7 @@ def snapshot(place, name, image):
 def forget(place, image):
     """Remove an image that no host lies on."""
     kept = place.image(image)
-    users = [name for name in place.hosts() if str(kept / "upper") in record_of(place, name).lower]
+    users = [record.name for record in _records(place) if str(kept / "upper") in record.lower]
     if users:
         raise HostTrouble(f"the image {image} is below {', '.join(users)}")
     shutil.rmtree(kept, ignore_errors=True)
@@ -364,18 +368,17 @@ def down(place, name):
 
 def sweep(place):
     """Take down the hosts whose owner has ended without doing so. Returns their names."""
-    left = []
-    for name in place.hosts():
-        with suppress(HostTrouble):
-            owner = record_of(place, name).owner
-            if owner and not owner.alive:
-                down(place, name)
-                left.append(name)
+    left = [record.name for record in _records(place) if record.owner and not record.owner.alive]
+    for name in left:
+        down(place, name)
     return left
 
 
 def _save(path, value):
-    path.write_text(json.dumps(asdict(value)))
+    """Whole or not at all: others may read it at any moment."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(asdict(value)))
+    part.rename(path)
 
 
 def _process(path):
