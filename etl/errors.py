@@ -11,6 +11,7 @@
     │   ├── StoreUnreachable   no answer, or the server failed
     │   └── DamagedArtifact    an artifact is gone or its bytes do not match the manifest
     ├── ServeError         a server could not be started
+    ├── StackError         the stack in AWS could not be looked at, made or changed
     └── HostError          the server could not be set up, reached or deployed to
         ├── HostUnreachable    no connection, or it was cut
         └── HostKeyRefused     the host's key is not the pinned one
@@ -81,6 +82,10 @@ class DamagedArtifact(StoreError):
 
 class ServeError(KpiOpsError):
     """A server could not be started."""
+
+
+class StackError(KpiOpsError):
+    """The stack in AWS could not be looked at, made or changed."""
 
 
 class HostError(KpiOpsError):

@@ -87,7 +87,8 @@ Missing = Literal["breaching", "notBreaching", "ignore", "missing"]
 class Alarm:
     """Rings when `points` of the last `periods` values, one each `period_s`, are beyond the threshold.
 
-    `by_instance`: the metric is told apart by InstanceId. `missing`: what no value means.
+    `by_instance`: the metric is told apart by InstanceId. `missing`: what no value means. `recovers`: EC2 then moves
+    the instance to another machine, with its disk and addresses.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Alarm:
     period_s: int = 300
     periods: int = 3
     points: int = 3
+    recovers: bool = False
 
 
 def alarms(*, data_too_old_s: float, page_too_slow_ms: float = 10_000) -> tuple[Alarm, ...]:
@@ -117,6 +119,21 @@ def alarms(*, data_too_old_s: float, page_too_slow_ms: float = 10_000) -> tuple[
             missing="breaching",
             namespace=EC2,
             by_instance=True,
+        ),
+        Alarm(
+            name="system-check",
+            meaning="the machine below the instance is broken; it is moved to another one",
+            metric="StatusCheckFailed_System",
+            statistic="Maximum",
+            beyond="GreaterThanThreshold",
+            threshold=0,
+            missing="missing",
+            namespace=EC2,
+            by_instance=True,
+            period_s=60,
+            periods=2,
+            points=2,
+            recovers=True,
         ),
         Alarm(
             name="cpu-credits",

@@ -1,15 +1,25 @@
 """Settings: settings.toml, then the environment; read once at a door, handed down as values."""
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -206,6 +216,9 @@ class GateSettings(_Section):
     error_box: Literal["refused", "accepted"] = "refused"
 
 
+LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400]
+
+
 class AgentSettings(_Section):
     """[host.agent]: the CloudWatch agent."""
 
@@ -214,7 +227,7 @@ class AgentSettings(_Section):
     key_url: Url = "https://amazoncloudwatch-agent.s3.amazonaws.com/assets/amazon-cloudwatch-agent.gpg"
     fingerprint: Annotated[str, Field(pattern=r"^[0-9A-F]{40}$")] = "937616F3450B7D806CBD9725D58167303B789C72"
     memory_max_mb: Annotated[int, Field(ge=50, le=2000)] = 150
-    log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400] = 30
+    log_days: LogDays = 30
 
 
 Megabytes = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -258,6 +271,85 @@ class HostSettings(_Section):
     agent: AgentSettings = AgentSettings()
 
 
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each an IPv4 or IPv6 network, a single address as /32 or /128, no host bits set."""
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError as error:
+            msg = f"{value}: {error}; a network like 203.0.113.7/32 is expected"
+            raise ValueError(msg) from error
+    return values
+
+
+OF_A_VPC = range(16, 29)  # how long a prefix AWS takes
+
+
+def _private_network(value: str) -> str:
+    """An IPv4 network of /16 to /28 that is nobody's on the internet: what a VPC may have."""
+    network = ipaddress.ip_network(value)
+    if not isinstance(network, ipaddress.IPv4Network) or not network.is_private or network.prefixlen not in OF_A_VPC:
+        msg = "a private IPv4 network of /16 to /28, like 10.20.0.0/24, is expected"
+        raise ValueError(msg)
+    return value
+
+
+def _not_the_world(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if ipaddress.ip_network(value).prefixlen == 0:
+            msg = f"{value}: the world is not expected here"
+            raise ValueError(msg)
+    return values
+
+
+Networks = Annotated[tuple[str, ...], AfterValidator(_networks), AfterValidator(_not_the_world)]
+
+
+class GithubSettings(_Section):
+    """[stack.github]: which repository's workflows may take the three roles, and from which environments."""
+
+    repository: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)?$")] = ""
+    owner_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
+    repository_id: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
+    etl_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "etl"
+    probe_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "probe"
+    deploy_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "production"
+
+    @model_validator(mode="after")
+    def _by_number_too(self) -> Self:
+        if self.repository and not (self.owner_id and self.repository_id):
+            msg = f"owner_id and repository_id of {self.repository} are expected: a name alone can change hands"
+            raise ValueError(msg)
+        return self
+
+
+class StackSettings(_Section):
+    """[stack]: what `fab provision` makes in the account. The instance is named by [host] name, the bucket by [s3]."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,60}$")] = "project02-kpi"
+    project: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/=+@-]{1,64}$")] = "project02"
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/=+@-]{1,64}$")] = "production"
+    expected_account_id: Annotated[str, Field(pattern=r"^([0-9]{12})?$")] = ""
+    role: Annotated[str, Field(pattern=r"^[A-Za-z0-9+=,.@_-]{1,64}$")] = "EC2_Project02_S3ReadOnly"
+    security_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,254}$")] = "project02-streamlit-sg"
+    network: Annotated[str, AfterValidator(_private_network)] = "10.20.0.0/24"
+    instance_type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9]+$")] = "t2.micro"
+    ami_parameter: Annotated[str, Field(pattern=r"^/[A-Za-z0-9_./-]+$")] = (
+        "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+    )
+    key_pair: Annotated[str, Field(pattern=r"^[ -~]{0,255}$")] = ""
+    disk_gb: Annotated[int, Field(ge=8, le=1000)] = 16
+    elastic_ip: bool = True
+    ssm: bool = True
+    admin_networks: Networks = ()
+    viewer_networks: Networks = ()
+    open_to_the_world: bool = False
+    door_for_probe: bool = False
+    alarm_email: Annotated[str, Field(pattern=r"^([^@\s]+@[^@\s]+)?$")] = ""
+    noncurrent_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    github: GithubSettings = GithubSettings()
+
+
 class Settings(BaseSettings):
     """All settings. Build with `load`; every value below a door is passed in from here."""
 
@@ -277,6 +369,7 @@ class Settings(BaseSettings):
     uptime: UptimeSettings = UptimeSettings()
     alerts: AlertSettings = AlertSettings()
     host: HostSettings = HostSettings()
+    stack: StackSettings = StackSettings()
 
     @property
     def store_address(self) -> str:

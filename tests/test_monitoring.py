@@ -130,7 +130,7 @@ ALARMS = monitoring.alarms(data_too_old_s=180_000)
 def test_every_alarm_asks_for_a_metric_that_somebody_writes():
     measured = {monitoring.MEMORY_USED, monitoring.SWAP_USED, monitoring.DISK_USED}
     ours = measured | {wanted.metric for wanted in monitoring.METRIC_FILTERS}
-    of_ec2 = {"StatusCheckFailed", "CPUCreditBalance"}
+    of_ec2 = {"StatusCheckFailed", "StatusCheckFailed_System", "CPUCreditBalance"}
     for alarm in ALARMS:
         assert alarm.metric in (of_ec2 if alarm.namespace == monitoring.EC2 else ours), alarm
         assert alarm.by_instance is (alarm.metric in of_ec2 | measured), alarm

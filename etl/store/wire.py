@@ -52,7 +52,7 @@ def s3_client(*, connect_timeout_s: float = 5, read_timeout_s: float = 20) -> "S
         raise StoreError(
             f"AWS cannot be asked with what is configured: {error}",
             expected="a profile, region, endpoint and credentials that boto3 can use",
-            to_do="mend AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and the like, or ~/.aws",
+            to_do="mend AWS_PROFILE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and the like, or ~/.aws",
         ) from error
 
 
