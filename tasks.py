@@ -20,6 +20,7 @@ from ops.settings import Settings, load
 
 NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
 DEMO_DIRECTORY = Path(".demo")
+STACK_OUTPUTS = Path("data/stack.json")
 REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
 SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
 
@@ -277,12 +278,17 @@ def freshness(_c: object, json: bool = False, badge: str = "", dashboard: str = 
     return verdict.exit_code
 
 
-@task(help={"push": "and push the record to the branch of this clone; then 0 says that it is recorded"})
-def uptime_check(_c: object, push: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+@task(
+    help={
+        "push": "and push the record to the branch of this clone; then 0 says that it is recorded",
+        "knock": "open the stack's security group for this address meanwhile, and close it again",
+    }
+)
+def uptime_check(_c: object, push: bool = False, knock: bool = False) -> int:  # noqa: FBT001, FBT002 - flags of the command line
     """Look at every target, record it, tell of it, rewrite the report."""
     from ops.uptime.__main__ import main
 
-    return main(["check", *(["--push"] * push)])
+    return main(["check", *(["--push"] * push), *(["--knock"] * knock)])
 
 
 @task(
@@ -305,17 +311,105 @@ PLAN_HELP = "print what would be changed and change nothing; exit status 2 when 
 WAIT_HELP = "while somebody else is at work, wait for so many seconds (default: 0)"
 
 
+@task(
+    help={
+        "plan": "show the change set and run nothing; exit status 2 when anything would change",
+        "yes": "do not ask before the change set is run",
+        "refresh_ami": "take the newest image; the instance is made anew",
+        "allow_replace": "let the instance or the bucket be replaced",
+    }
+)
+def provision(
+    c: object,
+    plan: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    yes: bool = False,  # noqa: FBT001, FBT002 - as above
+    refresh_ami: bool = False,  # noqa: FBT001, FBT002 - as above
+    allow_replace: bool = False,  # noqa: FBT001, FBT002 - as above
+) -> int:
+    """Make or change the stack in AWS, then set its host up."""
+    from ops.stack.provision import Choice
+    from ops.stack.provision import provision as bring
+
+    settings = load()
+    return bring(_provision_desk(c, settings), Choice(plan, yes, refresh_ami, allow_replace))
+
+
+@task()
+def drift(c: object) -> int:
+    """Whether somebody changed what the stack made; exit status 2 where so."""
+    from ops.stack.drift import drift as differing
+
+    return differing(_provision_desk(c, load()))
+
+
+@task(help={"name": "the stack's name, where nobody can be asked to type it"})
+def destroy(c: object, name: str = "") -> int:
+    """Delete the stack; the bucket and what is in it stay."""
+    from ops.stack.destroy import destroy as take_away
+
+    return take_away(_provision_desk(c, load()), name)
+
+
+def _provision_desk(c: object, settings: Settings) -> Any:
+    from ops.cloud.address import own_address
+    from ops.cloud.stacks import clients
+    from ops.stack.desk import ProvisionDesk
+    from ops.stack.template import template
+
+    asked = clients()
+    return ProvisionDesk(
+        settings=settings,
+        clients=asked,
+        now=now,
+        clock=time.monotonic,
+        sleep=time.sleep,
+        stream=sys.stdout,
+        ask=_ask,
+        template=template,
+        after=partial(_arrive, c, settings, asked.ec2),
+        outputs_path=STACK_OUTPUTS,
+        own_address=own_address,
+    )
+
+
+def _arrive(c: object, settings: Settings, ec2: Any, outputs: Any) -> ExitCode:
+    """Set the host of a finished stack up; its key is taken from its console where none is pinned."""
+    from ops.host import host_key
+    from ops.stack.arrival import Waiting, no_way_in, pin_from_console, wait_until_reached
+
+    closed = no_way_in(settings)
+    if closed:
+        print(closed)
+        return ExitCode.GOOD
+    instance, waiting = outputs.values["InstanceId"], Waiting(time.monotonic, time.sleep, _tell)
+    if not host_key.pinned([settings.host.known_hosts], [instance]):
+        pin_from_console(instance, settings.host.known_hosts, ec2, waiting)
+    wait_until_reached(partial(_connected, c, settings), waiting)
+    return ExitCode(_set_up(c, settings, only_plan=False))
+
+
+def _ask(question: str) -> str:
+    """What a person answers; nothing where nobody is there to."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""
+
+
 @task(help={"plan": PLAN_HELP})
 def bootstrap(c: object, plan: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
     """Set the host up: packages, user, units, limits, SSH, agent."""
+    return _set_up(c, load(), only_plan=plan)
+
+
+def _set_up(c: object, settings: Settings, *, only_plan: bool) -> int:
     from ops.host.bootstrap import NewLogin
     from ops.host.bootstrap import bootstrap as set_up
 
-    settings = load()
     connect = partial(_connected, c, settings)
     with connect() as remote:
         way = NewLogin(connect, time.monotonic, time.sleep)
-        return set_up(remote, settings, way=way, who=_who(), tell=_tell, show=print, only_plan=plan)
+        return set_up(remote, settings, way=way, who=_who(), tell=_tell, show=print, only_plan=only_plan)
 
 
 @task(
@@ -418,11 +512,14 @@ def logs(
 
 @task(help={"out": "the directory to write to (default: rendered)"})
 def render(_c: object, out: str = "rendered") -> None:
-    """Write every file that the host would get; touches no network."""
+    """Write the stack's template and the host's files; touches no network."""
     from ops.host.rendered import place_in, rendered
+    from ops.stack.inputs import unasked
+    from ops.stack.template import template
     from ops.whole import write_whole
 
-    texts = rendered(load())
+    settings = load()
+    texts = {**rendered(settings), "/stack.yaml": template(unasked(settings))}
     for path, text in texts.items():
         file = place_in(Path(out), path)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -488,6 +585,9 @@ ns = Collection(
     freshness,
     uptime_check,
     uptime_report,
+    provision,
+    drift,
+    destroy,
     bootstrap,
     deploy,
     rollback,

@@ -154,6 +154,8 @@ def test_a_real_session_tells_an_answer_from_none():
         assert not any_answers(session, [f"http://127.0.0.1:{port}", "http://no-such-host.invalid"], timeout_s=1)
 
 
+ONCE = ProbeSettings(timeout_s=7, waits_s=(0,), total_s=60)
+
 # --- check -----------------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +300,16 @@ def test_attempts_and_limits_are_those_of_the_settings(bench: Bench):
     )
     (sample,) = check([Target("a", FAR, Wanted(), "github")], looking, now=NOON, run=None, directory=bench.directory)
     assert (sample.result.attempts, limits, bench.slept) == (2, [7, 7], [1])
+
+
+def test_what_a_shut_door_hides_is_unknown_and_what_it_does_not_is_down(bench: Bench):
+    looking = Looking(
+        lambda *_: REFUSED, bench.ask, bench.slept.append, kept_out=lambda url: url.endswith(":8501"), limits=ONCE
+    )
+    urls = ("http://198.51.100.7:8501", "http://198.51.100.7:9999")
+    targets = [Target(url[-4:], url, Wanted(), "github") for url in urls]
+    samples = check(targets, looking, now=NOON, run=None, directory=bench.directory)
+    assert [sample.result.verdict for sample in samples] == ["unknown", "down"]
 
 
 def test_a_report_that_cannot_be_written_is_one_clear_error_and_leaves_the_samples(bench: Bench):

@@ -15,10 +15,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from etl.errors import KpiOpsError, SettingsError
+from etl.errors import KpiOpsError, SettingsError, StackError
 from ops.uptime import probe
 from ops.uptime.probe import EXIT_SETTINGS_WRONG, Parser, Target, WrongSetting
+
+if TYPE_CHECKING:
+    from ops.settings import Settings
+    from ops.uptime.scheduled import Done, World
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 EXIT_COULD_NOT = 3
@@ -33,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "probe":
             return probe.run(arguments, _first_target, now=now)
         if arguments.command == "check":
-            return _check(now, push=arguments.push, publish=arguments.publish)
+            return _check(now, push=arguments.push, publish=arguments.publish, knock=arguments.knock)
         return _units(arguments) if arguments.command == "units" else _report(arguments)
     except (WrongSetting, KpiOpsError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -49,6 +54,7 @@ def _parser() -> Parser:
     check = commands.add_parser("check", help="look at every target, record it, tell, rewrite the report")
     check.add_argument("--push", action="store_true", help="and push it to the branch; then 0 says that it is recorded")
     check.add_argument("--publish", action="store_true", help="and put it where [uptime] publish says; 0 likewise")
+    check.add_argument("--knock", action="store_true", help="open the security group for this address meanwhile")
     units = commands.add_parser("units", help="write the systemd service and timer that run `check --publish`")
     units.add_argument("--out", type=Path, required=True, metavar="DIR", help="/etc/systemd/system")
     report = commands.add_parser("report", help="print the report on recorded samples; writes nothing")
@@ -102,7 +108,7 @@ def _no_target(expected: str) -> SettingsError:
     )
 
 
-def _check(now: datetime, *, push: bool, publish: bool) -> int:
+def _check(now: datetime, *, push: bool, publish: bool, knock: bool) -> int:
     """Look, record, tell, write; then keep it where --push and --publish say."""
     from ops import settings as door
     from ops.uptime.check import exit_code
@@ -120,7 +126,7 @@ def _check(now: datetime, *, push: bool, publish: bool) -> int:
     github = GitHub(*(environ.get(f"GITHUB_{name}", "") for name in ("API_URL", "REPOSITORY", "TOKEN")))
     clone = Clone.of(settings.uptime, environ) if push else None
     world = World(now, environ.get("GITHUB_RUN_ID"), github, time.sleep, clone.warnings(now) if clone else ())
-    done = scheduled(settings, world)
+    done, closed = _knocked(settings, world) if knock else (scheduled(settings, world), True)
     _say(done.lines)
     chance = random.SystemRandom().random
     try:
@@ -131,8 +137,32 @@ def _check(now: datetime, *, push: bool, publish: bool) -> int:
     except KpiOpsError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_COULD_NOT
+    if not closed:
+        return EXIT_COULD_NOT
     # a job that keeps the record has done its work: what is down is told by the report and by alerts
     return 0 if push or publish else exit_code(done.samples)
+
+
+def _knocked(settings: "Settings", world: "World") -> tuple["Done", bool]:
+    """What came of it, and whether the door is closed again: what was seen is kept all the same."""
+    from uuid import uuid4
+
+    from ops.cloud.address import own_address
+    from ops.cloud.door import ec2_client
+    from ops.stack.knock import knocked
+    from ops.uptime.scheduled import scheduled
+
+    done: Done | None = None
+    try:
+        with knocked(settings, now=world.now, tag=uuid4().hex, client=ec2_client, address=own_address) as knock:
+            warnings = [*world.warnings, *knock.warnings]
+            done = scheduled(settings, replace(world, warnings=warnings, kept_out=knock.kept_out))
+    except StackError as error:
+        if done is None:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return done, False
+    return done, True
 
 
 def _units(arguments: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ class Looking:
     """How a target is looked at.
 
     `look` visits it once within so many seconds; `control` says whether any control address answers; `sleep` waits
-    between attempts, and `clock` counts the seconds.
+    between attempts, and `clock` counts the seconds. `kept_out` says of an address whether a door before it is shut.
     """
 
     look: Callable[[Target, float], Result]
@@ -45,6 +45,7 @@ class Looking:
     sleep: Callable[[float], None]
     clock: Callable[[], float] = time.monotonic
     limits: ProbeSettings = field(default_factory=ProbeSettings)
+    kept_out: Callable[[str], bool] = lambda _url: False
 
 
 def check(
@@ -64,7 +65,7 @@ def check(
             target=target.name,
             by=target.by,
             run=run,
-            result=decide(result, offline=offline and suspect),
+            result=decide(result, offline=suspect and (offline or looking.kept_out(target.url))),
         )
         for target, (result, began), suspect in zip(targets, seen, suspects, strict=True)
     ]

@@ -42,7 +42,7 @@ class GitHub:
 class World:
     """What a run of the schedule is given: the moment (UTC), its number, where it runs, how it waits.
 
-    `warnings`: of what is not the targets' fault; they stand in the report.
+    `warnings`: of what is not the targets' fault; they stand in the report. `kept_out`: as in Looking.
     """
 
     now: datetime
@@ -50,6 +50,7 @@ class World:
     github: GitHub
     sleep: Callable[[float], None]
     warnings: Sequence[str] = ()
+    kept_out: Callable[[str], bool] = lambda _url: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def _looked(targets: Sequence[Target], settings: Settings, world: World) -> tupl
             control=lambda: not uptime.control_urls or any_answers(session, uptime.control_urls),
             sleep=world.sleep,
             limits=uptime.probe,
+            kept_out=world.kept_out,
         )
         samples = check(targets, looking, now=world.now, run=world.run, directory=uptime.directory)
         return samples, freshness_line(judged.result)
