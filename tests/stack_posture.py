@@ -4,8 +4,9 @@ import json
 
 from ops import monitoring
 from ops.stack import names
+from ops.stack.limits import SSH_PORT
 from ops.stack.policy import Principal, Request, allowed
-from ops.stack.template import LOGS, SSH_PORT
+from ops.stack.template import LOGS
 from tests.stack_documents import ACCOUNT, REGION
 
 UNTAGGED = {  # what CloudFormation can put no tags on, or what tags would be double on

@@ -279,11 +279,12 @@ def test_a_deployment_has_rights_of_ssm_and_none_of_iam_or_cloudformation(stack)
     documents, attached = stack.role_documents("DeployRole")
     assert attached == []
     assert {"ssm:SendCommand", "ssm:GetCommandInvocation"} <= granted(documents)
-    assert {action.partition(":")[0] for action in granted(documents)} <= {"ssm", "ec2"}
+    assert {action.partition(":")[0] for action in granted(documents)} <= {"ssm", "ssmmessages", "ec2"}
     assert granted(documents) <= {
         "ssm:SendCommand",
         "ssm:GetCommandInvocation",
         "ssm:StartSession",
+        "ssmmessages:OpenDataChannel",
         "ssm:DescribeInstanceInformation",
         "ec2:DescribeInstances",
     }

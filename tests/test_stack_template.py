@@ -1,19 +1,35 @@
 """The template: valid for CloudFormation everywhere, as it should be, and every check of that shown to bite."""
 
 import copy
+import ipaddress
 
 import pytest
+import yaml
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
+from cfnlint.helpers import REGIONS
 
-from ops.settings import HostSettings, S3Settings, Settings, StackSettings
+from etl.errors import StackError
+from ops.settings import DashboardSettings, HostSettings, S3Settings, Settings, StackSettings
 from ops.stack.inputs import Inputs
 from ops.stack.template import template
-from tests.stack_documents import ACCOUNT, AMI, REGION, Stack, settings_with
+from tests.stack_documents import ACCOUNT, AMI, REGION, Loader, Stack, settings_with
 from tests.stack_posture import CHECKS
+from tests.stack_wiring import WIRING
 
+JUDGES = [*CHECKS, *WIRING]
 MOST_BYTES = 51_200  # that CloudFormation takes with a call
-OLDER, NEWER = ("us-east-1", "eu-west-2", "ap-southeast-2"), ("eu-south-2", "il-central-1", "mx-central-1")
+# AWS's commercial regions: those that have t2.micro, and those that have only t3.micro and later ones.
+OLDER = (
+    *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+    *("ca-central-1", "eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+)
+NEWER = (
+    *("af-south-1", "ap-east-1", "ap-east-2", "ap-south-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5"),
+    *("ap-southeast-6", "ap-southeast-7", "ca-west-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2"),
+    *("il-central-1", "me-central-1", "me-south-1", "mx-central-1"),
+)
 FULL = settings_with(
     admin_networks=("203.0.113.7/32", "2001:db8::/48"),
     viewer_networks=("198.51.100.0/24",),
@@ -44,7 +60,7 @@ def read(settings, **more):
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 def test_every_check_of_the_posture_holds(settings):
     stack = read(settings)
-    for judge in CHECKS:
+    for judge in JUDGES:
         judge(stack, settings)
 
 
@@ -57,22 +73,106 @@ def test_cloudformation_takes_it_in_one_call(settings):
     ("settings", "regions"),
     [
         (FULL, OLDER),
-        (settings_with(instance_type="t3.micro"), NEWER),
-        (VARIANTS["a domain"], OLDER[:1]),
-        (VARIANTS["without session manager"], OLDER[:1]),
+        (
+            FULL.model_copy(update={"stack": FULL.stack.model_copy(update={"instance_type": "t3.micro"})}),
+            NEWER,
+        ),
+        *((settings, OLDER[:1]) for settings in VARIANTS.values() if settings is not FULL),
     ],
+    ids=["everything, older regions", "everything, newer regions", *(name for name in VARIANTS if name != "with all")],
 )
 def test_cfn_lint_finds_nothing(settings, regions):
-    found = lint(template(inputs(settings)), config=ManualArgs(regions=list(regions), include_checks=["I"]))
-    assert [str(each) for each in found] == []
+    assert linted(template(inputs(settings)), regions) == []
+
+
+def linted(text, regions=OLDER[:1]):
+    """What cfn-lint has to say, down to its remarks."""
+    return [str(found) for found in lint(text, config=ManualArgs(regions=list(regions), include_checks=["I"]))]
+
+
+def test_cfn_lint_knows_no_other_region():
+    others = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")  # partitions of their own
+    assert {*OLDER, *NEWER} == {region for region in REGIONS if not region.startswith(others)}
+
+
+def test_cfn_lint_finds_what_is_misspelt():
+    text = template(inputs(Settings()))
+    assert linted(text.replace("HttpTokens: required", "HttpToken: required"))
+    assert linted(text.replace("s3:GetObjectVersion", "s3:GetObjctVersion"))
+    assert linted(text.replace("RetentionInDays: 30", "RetentionInDays: 31"))
 
 
 def test_an_account_s_own_provider_for_github_is_used_where_there_is_one():
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    assert linted(template(inputs(FULL, oidc_provider=arn))) == []
     stack = read(FULL, oidc_provider=arn)
     assert "OidcProvider" not in stack.resources
     (trust,) = stack.properties("EtlRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Federated": arn}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(s3=S3Settings(prefix="a*")), "prefix = 'a*/'"),
+        (Settings(s3=S3Settings(prefix="${aws:username}")), "prefix = '${aws:username}/'"),
+        (Settings(s3=S3Settings(prefix='a"b: #')), "[s3] prefix"),
+        (settings_with(security_group="sg-mine"), "names that begin with sg- are AWS's own"),
+        (settings_with(name="a" * 58), f"the role {'a' * 58}-deploy would have 65 letters"),
+        (Settings(dashboard=DashboardSettings(port=22), stack=StackSettings(open_to_the_world=True)), "22 is SSH's"),
+        (Settings(dashboard=DashboardSettings(port=0)), "port = 0"),
+    ],
+    ids=str,
+)
+def test_what_aws_would_refuse_or_misunderstand_is_refused_before(settings, said):
+    with pytest.raises(StackError) as refused:
+        template(inputs(settings))
+    assert said in refused.value.seen
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        settings_with(name="yes", role="on", security_group="null", project="1", environment="no", key_pair="it's #1"),
+        Settings(s3=S3Settings(bucket="0123", prefix="it's/(a)/day=1/"), host=HostSettings(name='a: "b" #é')),
+        Settings(stack=StackSettings(viewer_networks=("2001:db8:0::/48", "2001:DB8::/48", "10.0.0.0/8", "10.0.0.0/8"))),
+    ],
+    ids=["words of YAML", "digits and signs", "networks said twice"],
+)
+def test_values_are_taken_as_they_are_said(settings):
+    stack = read(settings)
+    assert stack.resources["Bucket"]["Properties"]["BucketName"] == settings.s3.bucket
+    assert stack.resources["Topic"]["Properties"]["TopicName"] == f"{settings.stack.name}-alarms"
+    assert stack.resources["Dashboard"]["Properties"]["DashboardName"] == settings.stack.name
+    assert stack.resources["Role"]["Properties"]["RoleName"] == settings.stack.role
+    assert {"Key": "Name", "Value": settings.host.name} in stack.properties("Instance")["Tags"]
+    assert len(stack.of_type("EC2::SecurityGroupIngress")) == len(_networks(settings))
+    assert linted(template(inputs(settings))) == []
+
+
+def _networks(settings):
+    return {str(ipaddress.ip_network(network)) for network in settings.stack.viewer_networks}
+
+
+def test_what_others_need_to_know_is_told():
+    told = read_outputs(FULL)
+    roles = {"EtlRoleArn", "ProbeRoleArn", "DeployRoleArn"}
+    assert set(told) == roles | {
+        *("InstanceId", "PublicAddress", "BucketName", "SecurityGroupId", "RoleArn", "TopicArn", "AmiId"),
+        "DashboardUrl",
+    }
+    assert told["AmiId"] == {"Value": AMI}
+    assert not roles & set(read_outputs(Settings()))
+
+
+def read_outputs(settings):
+    return yaml.load(template(inputs(settings)), Loader)["Outputs"]
+
+
+@pytest.mark.parametrize("kind", ["t2.micro", "t3a.small", "t4g.small", "trn1.2xlarge", "m7i.large"])
+def test_only_machines_that_save_credits_are_told_how_to_spend_them(kind):
+    bursts = kind[:2] in {"t2", "t3", "t4"}
+    assert ("CreditSpecification" in read(settings_with(instance_type=kind)).properties("Instance")) is bursts
 
 
 def test_a_network_more_touches_no_other_rule():
@@ -240,17 +340,21 @@ MUTATIONS = {
 
 
 @pytest.mark.parametrize(("mutate", "value"), MUTATIONS.values(), ids=MUTATIONS)
-def test_a_template_that_is_weakened_in_one_line_is_caught(mutate, value):
-    stack = read(FULL)
-    stack.resources = copy.deepcopy(stack.resources)
+def test_a_template_that_is_weakened_in_one_line_is_caught(mutate, value, full):
+    stack = copy.deepcopy(full)
     mutate(stack.resources, value)
-    assert [judge.__name__ for judge in CHECKS if not holds(judge, stack)]
+    assert [judge.__name__ for judge in JUDGES if not holds(judge, stack)]
+
+
+@pytest.fixture(scope="module")
+def full():
+    return read(FULL)
 
 
 def holds(judge, stack):
-    """Whether a check passes; a part that is missing is no pass."""
+    """Whether a check passes; a part that is missing, or is not what a check reads, is no pass."""
     try:
         judge(stack, FULL)
-    except (AssertionError, KeyError, IndexError, ValueError):
+    except (AssertionError, LookupError, StopIteration, TypeError, ValueError):
         return False
     return True

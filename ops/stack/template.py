@@ -1,20 +1,22 @@
 """The stack's template: everything by its literal name, so that what is there already can be taken over. Pure."""
 
+import ipaddress
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from etl.errors import StackError
 from ops import monitoring
 from ops.render import render
 from ops.stack import names
 from ops.stack.cloudwatch import body
 from ops.stack.inputs import Inputs
+from ops.stack.limits import SSH_PORT, refused
 
 LOGS: Final = {"ChecksLog": monitoring.CHECKS, "DashboardLog": monitoring.DASHBOARD, "SystemLog": monitoring.SYSTEM}
 WORLD: Final = "0.0.0.0/0"
-SSH_PORT: Final = 22
 HOUR_S: Final = 3600
 
 
@@ -30,8 +32,14 @@ class Ingress:
 
 
 def template(inputs: Inputs) -> str:
-    """The YAML that CloudFormation is given."""
+    """The YAML that CloudFormation is given. Raises StackError where AWS would not take what the settings say."""
     settings = inputs.settings
+    if problems := refused(settings):
+        raise StackError(
+            "\n    ".join(["no stack can be made of the settings:", *problems]),
+            expected="names that AWS takes",
+            to_do="mend them in settings.toml, or in the KPI_... variable of that name",
+        )
     return render(
         "stack.yaml.j2",
         settings=settings,
@@ -66,13 +74,18 @@ def alarms(inputs: Inputs) -> tuple[monitoring.Alarm, ...]:
 def ingress(inputs: Inputs) -> Iterator[Ingress]:
     """Who gets in, and where: each network by a rule of its own, so that a change of one touches no other."""
     stack = inputs.settings.stack
-    for network in stack.admin_networks:
+    for network in _different(stack.admin_networks):
         yield _rule("Ssh", network, SSH_PORT, "SSH for an administrator")
     for port in names.public_ports(inputs.settings):
-        for network in stack.viewer_networks:
+        for network in _different(stack.viewer_networks):
             yield _rule(f"Viewer{port}", network, port, "the dashboard, for a viewer")
         if stack.open_to_the_world:
             yield Ingress(f"World{port}", "CidrIp", WORLD, port, "the dashboard, for everybody, by open_to_the_world")
+
+
+def _different(networks: tuple[str, ...]) -> Iterable[str]:
+    """As EC2 writes them, each once: it takes no rule twice."""
+    return dict.fromkeys(str(ipaddress.ip_network(network)) for network in networks)
 
 
 def _rule(word: str, network: str, port: int, why: str) -> Ingress:
