@@ -539,6 +539,20 @@ def test_nobody_is_asked_about_the_door_for_what_is_not_behind_it():
 # --- orders to stop --------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Orders are heard, also where whoever runs the tests in the background has them ignored."""
+    wanted = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def ending(done):
     try:
