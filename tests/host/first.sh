@@ -12,9 +12,23 @@
 #   HOST_MEMINFO          a file shown as /proc/meminfo; empty: the machine's own
 set -eu
 
+# A container's /dev is often made once: the node of the loop device that is free now may be missing. And where another
+# takes that device first, or none is to be had, memory of the same size serves, except that it does not outlive the boot.
+mount_disk() {
+    mount -o loop "$HOST_DISK_IMAGE" "$HOST_DISK" && return
+    for number in $(seq 0 63); do
+        [ -e "/dev/loop$number" ] || mknod "/dev/loop$number" b 7 "$number" || break
+    done
+    for _ in 1 2 3; do
+        mount -o loop "$HOST_DISK_IMAGE" "$HOST_DISK" && return
+        sleep 0.3
+    done
+    mount -t tmpfs -o "mode=755,size=$(stat -c %s "$HOST_DISK_IMAGE")" "kpi-disk" "$HOST_DISK"
+}
+
 if [ -z "${HOST_IN_CGROUP:-}" ]; then
     # Before that, because no host may use a loop device.
-    [ -z "$HOST_DISK_IMAGE" ] || mount -o loop "$HOST_DISK_IMAGE" "$HOST_DISK"
+    [ -z "$HOST_DISK_IMAGE" ] || mount_disk
     read -r _
     # Only now: a cgroup namespace is rooted where the process is when it is made.
     HOST_IN_CGROUP=1 exec unshare --cgroup /bin/sh "$0"
