@@ -40,12 +40,20 @@ class Fault:
 
 def fault_of(error: BaseException, home: Path) -> Fault:
     """What to say of an exception; `home` is the release's directory."""
-    text = " ".join(f"{type(error).__name__}: {_message(error)}".split())
+    text = " ".join(text_of(error).split())
     return Fault(text, _place(error, home), "".join(traceback.format_exception(error)))
 
 
+def text_of(error: BaseException) -> str:
+    """Type and message."""
+    return f"{type(error).__name__}: {_message(error)}"
+
+
 def _message(error: BaseException) -> str:
-    return error.msg if isinstance(error, SyntaxError) else str(error)
+    try:
+        return error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception as worse:  # noqa: BLE001 - an exception that cannot even say what it is, is told of all the same
+        return f"its message cannot be had: {type(worse).__name__}"
 
 
 def _place(error: BaseException, home: Path) -> Place | None:

@@ -86,6 +86,19 @@ def unfinished(name: str, why: str, place: Place | None) -> Complaint:
     return Complaint(" ".join(filter(None, (f"page {name!r} {why}", str(place or "")))), broken=True, fatal=True)
 
 
+def died(name: str, fault: Fault) -> Complaint:
+    """About a page whose script ended the thread that it ran in, so that its visitor waits for ever."""
+    return Complaint(f"page {name!r} never finishes, for it raised {fault}", fault.trace, broken=True, fatal=True)
+
+
+def readiness_complaint(facts: Mapping[str, object]) -> Complaint | None:
+    """About a release all of whose pages ran, and which tells the world on /readyz that it is not ready."""
+    if facts["ready"]:
+        return None
+    why = facts["last_script_error"] or facts["store_problem"] or "it gives no reason"
+    return Complaint(f"/readyz says that it is not ready: {_one_line(str(why))}")
+
+
 def data_complaint(state: State) -> Complaint | None:
     """What is wrong with the data that a release would show: there is none, or it cannot read what is published."""
     if state.problem and (state.snapshot is None or isinstance(state.problem.error, NewerContract)):

@@ -3,6 +3,8 @@
 import threading
 from dataclasses import dataclass, field
 
+from dashboard.faults import text_of
+
 
 @dataclass(slots=True)
 class ScriptHealth:
@@ -14,7 +16,7 @@ class ScriptHealth:
     def failed(self, error: BaseException) -> None:
         """A run raised."""
         with self._lock:
-            self._error = f"{type(error).__name__}: {error}"
+            self._error = text_of(error)
 
     def passed(self) -> None:
         """A run came to its end."""

@@ -51,8 +51,9 @@ class Reader:
     """Takes the messages of one session that runs one page."""
 
     def __init__(self) -> None:
-        """Nothing is drawn, and nothing has run."""
+        """Nothing is drawn, and nothing has run. `restarts`: how often a run was left to begin anew."""
         self.finished = False
+        self.restarts = 0
         self._elements: dict[Path, Element] = {}
         self._blocks: dict[Path, Block] = {}
         self._compile_error: Raised | None = None
@@ -119,6 +120,7 @@ class Reader:
         self._entries = [_entry(page, shown) for page in message.new_session.app_pages]
 
     def _finish(self, status: int) -> None:
+        self.restarts += status == ForwardMsg.FINISHED_EARLY_FOR_RERUN
         if status in (ForwardMsg.FINISHED_EARLY_FOR_RERUN, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY):
             return
         self.finished = True

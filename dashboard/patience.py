@@ -56,7 +56,20 @@ def dump_stacks() -> None:
 
 def script_place(home: Path) -> Place | None:
     """Where a page's script is just now: the innermost line of ours."""
-    return place_of_frame(_script_frame(sys._current_frames(), threading.enumerate()), home)  # noqa: SLF001 - the one door to other threads' frames
+    place = place_of_frame(_script_frame(sys._current_frames(), threading.enumerate()), home)  # noqa: SLF001 - the one door to other threads' frames
+    return place if place and not Path(place.file).is_absolute() else None
+
+
+def hear_of_dying_scripts(heard: Callable[[BaseException], None]) -> None:
+    """Have `heard` told what ended a script's thread: Streamlit hears of no SystemExit, and its page never finishes."""
+    usual = threading.excepthook
+
+    def hook(died: threading.ExceptHookArgs) -> None:
+        if died.exc_value and died.thread and died.thread.name.startswith(_SCRIPT_THREAD):
+            heard(died.exc_value)
+        usual(died)
+
+    threading.excepthook = hook
 
 
 def _script_frame(frames: Mapping[int, FrameType], threads: list[threading.Thread]) -> FrameType | None:

@@ -16,15 +16,22 @@ from dashboard.systemd import Priority, journal, notify
 CANDIDATE_REFUSED: Final = 78  # the unit does not start it again
 CURRENT_IN_TROUBLE: Final = 75  # the unit starts it again: there is nothing better to serve
 LONGEST_STATUS: Final = 200
+LONGEST_LINE: Final = 1000  # of a message of megabytes the journal would make hundreds of entries
 
 
 def refuse(instance: Instance, reason: str) -> NoReturn:
     """End this process for a reason whose first line says it all."""
-    first, *more = reason.strip().splitlines() or ["no reason is known"]
+    first, *more = map(_short, reason.strip().splitlines() or ["no reason is known"])
     journal(Priority.ERROR, "\n".join([f"REFUSED: {first}", *more]))
-    notify(instance.notify_socket, f"STATUS=refused: {first[:LONGEST_STATUS]}")
+    notify(instance.notify_socket, f"STATUS=refused: {first}")
     sys.stderr.flush()
     os._exit(CURRENT_IN_TROUBLE if instance.is_current() else CANDIDATE_REFUSED)
+
+
+def _short(line: str) -> str:
+    """A line whose beginning and end are kept: the place of a fault stands at the end."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def reason_of(error: BaseException, home: Path) -> str:

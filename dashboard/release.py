@@ -23,10 +23,19 @@ from dashboard.data import shared, stop_shared
 from dashboard.door import PrivateDoor, PublicDoor
 from dashboard.drain import ATTACH_S, hurry_of, wait_for_the_last
 from dashboard.faults import Newest, fault_of
-from dashboard.gate import Complaint, Wanted, complaint_about, data_complaint, unfinished, wanted_of
+from dashboard.gate import (
+    Complaint,
+    Wanted,
+    complaint_about,
+    data_complaint,
+    died,
+    readiness_complaint,
+    unfinished,
+    wanted_of,
+)
 from dashboard.instance import PUBLIC_FD, Instance
 from dashboard.page import Entry
-from dashboard.patience import Patience, dump_stacks, script_place
+from dashboard.patience import Patience, dump_stacks, hear_of_dying_scripts, script_place
 from dashboard.readiness import state_of
 from dashboard.refusal import LONGEST_STATUS, refuse
 from dashboard.server import app_of, config_of, has_session, ready_now
@@ -117,6 +126,7 @@ class Release:
         """What follows from the rest."""
         self.faults = Newest(self.instance.home)
         self.wanted = wanted_of(self.settings.host.gate)
+        hear_of_dying_scripts(self.faults.keep)
 
     async def run(self, public: socket.socket) -> None:
         """All of its life."""
@@ -173,6 +183,7 @@ class Release:
         self._judge(complaint if complaint and complaint.broken else await self._data() or complaint)
         for page in self.health.pages[1:]:
             self._judge(await self._look(page))
+        self._judge(readiness_complaint(ready_now(self.holder, self.instance.release)))
 
     async def _data(self) -> Complaint | None:
         """A candidate waits for the store's first answer; the release that serves has no time for that."""
@@ -194,7 +205,8 @@ class Release:
         fault = self.faults.take()
         self.health.page_ms = seen.ms
         if seen.page is None:
-            return unfinished(name, seen.why, script_place(self.instance.home))
+            place = script_place(self.instance.home)
+            return died(name, fault) if fault and not place else unfinished(name, seen.why, place)
         return complaint_about(name, seen.page, fault, self.wanted, self.instance.home)
 
     def _judge(self, complaint: Complaint | None) -> None:

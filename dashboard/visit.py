@@ -16,6 +16,7 @@ from dashboard.page import Entry, Page, Reader
 
 SETTLE_S: Final = 0.3  # the words of a compile error come after the finish
 GOODBYE_S: Final = 1
+MANY_RESTARTS: Final = 3
 STREAM: Final = "ws://localhost/_stcore/stream"
 
 
@@ -40,7 +41,7 @@ async def visit(private_socket: Path, page_hash: str, limit_s: float) -> Visit:
             spent_s = time.monotonic() - began
             await _settle(connection, reader)
     except TimeoutError:
-        why = "" if reader.finished else f"did not finish within {limit_s:g} s"
+        why = "" if reader.finished else f"did not finish within {limit_s:g} s{_again(reader.restarts)}"
     except (OSError, WebSocketException) as error:
         why = "" if reader.finished else f"could not be visited: {type(error).__name__}: {error}"
     page = None if why else reader.page()
@@ -66,6 +67,10 @@ def _run(page_hash: str) -> bytes:
     message.rerun_script.page_script_hash = page_hash
     message.rerun_script.SetInParent()
     return bytes(message.SerializeToString())
+
+
+def _again(restarts: int) -> str:
+    return f", and began anew {restarts} times: st.rerun() without an end?" if restarts > MANY_RESTARTS else ""
 
 
 async def _next(connection: ClientConnection) -> ForwardMsg:

@@ -14,6 +14,7 @@
     ├── StackError         the stack in AWS could not be looked at, made or changed
     └── HostError          the server could not be set up, reached or deployed to
         ├── HostUnreachable    no connection, or it was cut
+        ├── UnfitCommit        a commit that no release can be made of: it is refused, with exit 1
         └── HostKeyRefused     the host's key is not the pinned one
 
 Messages say what was seen, what was expected and what to do. Anything that is not a KpiOpsError is our bug
@@ -90,6 +91,10 @@ class StackError(KpiOpsError):
 
 class HostError(KpiOpsError):
     """The server could not be set up or deployed to."""
+
+
+class UnfitCommit(HostError):
+    """A commit that no release can be made of."""
 
 
 class HostUnreachable(HostError):

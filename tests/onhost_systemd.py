@@ -31,6 +31,7 @@ class Host:
         self.socket = "active"
         self.timers = []
         self.broken, self.ugly = set(), set()
+        self.restarts = {}  # instance -> how often systemd itself started it again
         self.asked = Counter()
         self.kill_at = None
         self.touched = 0
@@ -142,6 +143,7 @@ class Host:
         blocks = [f"Id=kpi-dashboard.socket\nActiveState={self.socket}\nListen=[::]:8501 (Stream)"]
         blocks += [
             f"Id=kpi-dashboard@{name}.service\nActiveState={state}\nSubState=running\nMemoryCurrent=100000000"
+            f"\nNRestarts={self.restarts.get(name, 0)}"
             for name, state in self.units.items()
         ]
         return "\n\n".join(blocks)

@@ -96,5 +96,35 @@ BAD = {
     "wrong Python": (replaced("pyproject.toml", '">=3.11,<3.14"', '">=3.99"'), "wants >=3.99"),
     "server does not start": (before("dashboard/serve.py", "raise SystemExit('no')\n"), "status 1: no"),
     "missing wheel": (replaced("requirements/host.txt", "altair==", "altair==99."), "altair"),
+    "page that leaves": (in_render("raise SystemExit('enough')"), "SystemExit: enough (dashboard/pages/products.py"),
+    "process that leaves": (in_render("import os\nos._exit(78)"), "in page 'products'"),
+    "page without an end": (in_render("import streamlit\nstreamlit.rerun()"), "and began anew"),
+    "message of megabytes": (in_render("raise ValueError('x' * 5_000_000)"), "page 'products' raised ValueError: xxx"),
+    "more lines than the journal takes": (
+        before(APP, "import sys\nfor n in range(40_000):\n    print(n, file=sys.stderr)\nraise KeyError('drowned')\n"),
+        "KeyError: 'drowned' (dashboard/app.py line 4)",
+    ),
+    "crash": (in_render("import faulthandler\nfaulthandler._sigsegv()"), "at dashboard/pages/products.py, line"),
+    "page that fails from its second run on": (
+        in_render("import dashboard\nif hasattr(dashboard, 'ran'):\n    raise KeyError('again')\ndashboard.ran = True"),
+        "KeyError: 'again' (dashboard/pages/products.py",
+    ),
+    "not ready by its own words": (
+        replaced("dashboard/readiness.py", "manifest is not None and script_error is None", "False"),
+        "/readyz says that it is not ready",
+    ),
+    "lock without hashes": (
+        lambda directory: (directory / "requirements/host.txt").write_text("streamlit==1.50\n"),
+        "requirements/host.txt is no lock: line 1",
+    ),
+    "lock that is no text": (
+        lambda directory: (directory / "requirements/host.txt").write_bytes(b"# \xff\n"),
+        "requirements/host.txt is no lock",
+    ),
+    "pyproject that is no TOML": (before("pyproject.toml", "[project\n"), "pyproject.toml does not say which Python"),
+    "symbolic link": (
+        lambda directory: (directory / "dashboard/more.py").symlink_to("/etc/passwd"),
+        "dashboard/more.py is a symbolic link",
+    ),
     "fork bomb": (in_render("import os\nwhile True:\n    os.fork()"), "in page 'products'"),
 }

@@ -1,14 +1,18 @@
 """What a release must show before anybody sees it: pages are folded as a browser does, and complained about by name."""
 
+import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from dashboard.data import Problem, State
 from dashboard.faults import Fault, Newest, Place, fault_of, innermost, place_written
-from dashboard.gate import Wanted, complaint_about, data_complaint, unfinished, wanted_of
+from dashboard.gate import Wanted, complaint_about, data_complaint, died, readiness_complaint, unfinished, wanted_of
 from dashboard.page import Page, Reader
+from dashboard.patience import hear_of_dying_scripts
 from etl.errors import NewerContract, NothingPublished
 from ops.settings import GateSettings
 from tests import streamlit_messages as made
@@ -186,3 +190,38 @@ def test_a_fault_is_taken_once():
 
 def test_a_page_without_a_run_shows_nothing():
     assert Reader().page() == Page()
+
+
+def test_a_page_that_ends_its_own_thread_is_named_with_what_it_raised(monkeypatch):
+    heard, told = [], []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    hear_of_dying_scripts(heard.append)
+    for name in ("ScriptRunner.scriptThread", "another"):
+        thread = threading.Thread(target=sys.exit, args=["enough"], name=name)
+        thread.start()
+        thread.join()
+    assert len(told) == 2
+    assert [str(error) for error in heard] == ["enough"]
+    fault = fault_of(heard[0], Path("/nonexistent"))
+    assert died("products", fault).text.startswith("page 'products' never finishes, for it raised SystemExit: enough")
+
+
+def test_an_exception_that_cannot_say_what_it_is_is_told_of_all_the_same():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    assert fault_of(Mute(), Path("/nonexistent")).text == "Mute: its message cannot be had: RuntimeError"
+
+
+def test_a_run_that_is_left_to_begin_anew_is_counted():
+    reader = Reader()
+    for _ in range(3):
+        reader.take(ForwardMsg(script_finished=ForwardMsg.FINISHED_EARLY_FOR_RERUN))
+    assert (reader.restarts, reader.finished) == (3, False)
+
+
+def test_a_release_that_is_not_ready_by_its_own_words_is_complained_about():
+    facts = {"ready": False, "last_script_error": None, "store_problem": None}
+    assert str(readiness_complaint(facts)) == "/readyz says that it is not ready: it gives no reason"
+    assert readiness_complaint({**facts, "ready": True}) is None

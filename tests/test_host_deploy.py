@@ -30,7 +30,9 @@ FILES = {
     "dashboard/app.py": (b"", False),
     "etl/contract.py": (b"SCHEMA_VERSION = 1\n", False),
     "pyproject.toml": (b'[project]\nrequires-python = ">=3.11"\n', False),
+    "ops/uptime/probe.py": (b"", False),
     "requirements/host.txt": (b"", False),
+    "requirements/uv.txt": (b"", False),
 }
 SETTINGS = Settings(host=HostSettings(watch_s=12))
 
@@ -298,6 +300,13 @@ def test_units_of_a_release_that_does_not_serve_are_put_back(answers):
     remote = host(files=changed("kpi-dashboard@.service"), **answers)
     code, _ = deployed(remote)
     assert code == ExitCode.CHECK_FAILED
+    assert next(file for file in remote.files if file.path.endswith("kpi-dashboard@.service")).data == (b"as it was")
+
+
+def test_units_are_put_back_also_where_the_host_could_not_go_on():
+    remote = host(files=changed("kpi-dashboard@.service"), switch=(3, [{"ok": False, "seen": "it does not run"}]))
+    with pytest.raises(HostError, match="it does not run"):
+        deployed(remote)
     assert next(file for file in remote.files if file.path.endswith("kpi-dashboard@.service")).data == (b"as it was")
 
 

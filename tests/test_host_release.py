@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from etl.contract import SCHEMA_VERSION
-from etl.errors import HostError
+from etl.errors import HostError, UnfitCommit
 from ops.host import release as subject
 from ops.host.release import Made, contract, packed, release_id, release_of, requires_python, settings_sha256
 from ops.host.source import Commit
@@ -21,7 +21,9 @@ FILES = {
     "dashboard/run": (b"#!/bin/sh\n", True),
     "etl/contract.py": (b"SCHEMA_VERSION = 3\n", False),
     "pyproject.toml": (b'[project]\nrequires-python = ">=3.11,<3.14"\n', False),
+    "ops/uptime/probe.py": (b"", False),
     "requirements/host.txt": (b"streamlit==1\n", False),
+    "requirements/uv.txt": (b"uv==1\n", False),
 }
 
 
@@ -65,7 +67,26 @@ def test_a_commit_that_does_not_say_its_python_runs_on_any():
     assert requires_python(b"[tool.x]\n") == ""
 
 
-@pytest.mark.parametrize("missing", ["requirements/host.txt", "pyproject.toml", "etl/contract.py"])
+@pytest.mark.parametrize(
+    "pyproject",
+    [
+        b"[project\n",
+        b"# \xff\n",
+        b"project = 3\n",
+        b'[project]\nrequires-python = "the newest one"\n',
+        b"[project]\nrequires-python = 3.11\n",
+        b"[project]\nrequires-python = [1]\n",
+    ],
+)
+def test_a_pyproject_that_nobody_can_read_makes_a_commit_unfit(pyproject):
+    with pytest.raises(UnfitCommit, match=r"pyproject\.toml does not say which Python"):
+        requires_python(pyproject)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["requirements/host.txt", "requirements/uv.txt", "pyproject.toml", "etl/contract.py", "ops/uptime/probe.py"],
+)
 def test_a_commit_without_what_a_release_needs_is_one_clear_error(missing):
     with pytest.raises(HostError, match=missing):
         release_of(COMMIT, {path: body for path, body in FILES.items() if path != missing}, made())

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from etl.errors import HostError
+from etl.errors import HostError, UnfitCommit
 from ops.host.source import Checkout
 
 
@@ -72,3 +72,56 @@ def test_a_commit_of_another_project_is_one_clear_error(clone):
     commit = Checkout(clone).work_tree()
     with pytest.raises(HostError, match="has no dashboard/"):
         Checkout(clone).files(commit)
+
+
+def linked(clone):
+    (clone / "dashboard" / "more.py").symlink_to("/etc/passwd")
+
+
+def left_out(clone):
+    (clone / ".gitattributes").write_text("dashboard/app.py export-ignore\n")
+
+
+def huge(clone):
+    with (clone / "dashboard" / "huge.bin").open("wb") as file:
+        file.truncate(201 * 1024 * 1024)
+
+
+def long_path(clone):
+    deep = clone.joinpath("dashboard", *["d" * 100] * 5)
+    deep.mkdir(parents=True)
+    (deep / "x.py").touch()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (linked, r"dashboard/more\.py is a symbolic link"),
+        (left_out, r"leaves dashboard/app\.py out"),
+        (huge, r"the largest is dashboard/huge\.bin"),
+        (long_path, "is too long"),
+    ],
+)
+def test_a_commit_that_would_not_arrive_as_it_is_is_unfit(clone, change, named):
+    change(clone)
+    subprocess.run(["git", "-C", clone, "add", "-A"], check=True)
+    subprocess.run(["git", "-C", clone, "commit", "-qm", "two"], check=True)
+    with pytest.raises(UnfitCommit, match=named):
+        Checkout(clone).files(Checkout(clone).commit("HEAD"))
+
+
+def test_a_submodule_is_unfit(clone):
+    sha = subprocess.run(["git", "-C", clone, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    entry = f"160000,{sha.strip()},dashboard/sub"
+    subprocess.run(["git", "-C", clone, "update-index", "--add", "--cacheinfo", entry], check=True)
+    subprocess.run(["git", "-C", clone, "commit", "-qm", "two"], check=True)
+    with pytest.raises(UnfitCommit, match="dashboard/sub is a submodule"):
+        Checkout(clone).files(Checkout(clone).commit("HEAD"))
+
+
+@pytest.mark.parametrize("name", ["a\nb.py", "-rf.py", "\x1b[2J.py", "\udcff.py", "ä" * 100 + ".py"])
+def test_a_strange_name_is_shipped_as_it_is(clone, name):
+    (clone / "dashboard" / name).write_text("x = 1\n")
+    subprocess.run(["git", "-C", clone, "add", "-A"], check=True)
+    subprocess.run(["git", "-C", clone, "commit", "-qm", "two"], check=True)
+    assert f"dashboard/{name}" in Checkout(clone).files(Checkout(clone).commit("HEAD"))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from ops.onhost import environment_step, pip_settings
 from ops.onhost.environment_key import accepts, key, same_python
 from ops.onhost.install_trouble import trouble
 from ops.onhost.layout import CACHE, ENVIRONMENTS, UV, Tree
-from ops.onhost.lock_file import changed, is_near, pins, replaced
+from ops.onhost.lock_file import changed, flaw, is_near, pins, replaced
 from ops.onhost.machine import Done, Machine
 from ops.onhost.trouble import CouldNot, Unfit
 from tests import onhost_stand_in
@@ -20,6 +21,7 @@ OLD = (
     f"attrs==25.1 \\\n    --hash={HASHES[0]} \\\n    --hash={HASHES[1]}\n    # via x\n"
     f"click==8.1 ; y \\\n    --hash={HASHES[2]}\n"
 )
+HASHED = f" \\\n    --hash={HASHES[0]}\n".encode()
 VERSION = ".".join(map(str, sys.version_info[:2]))
 
 
@@ -53,6 +55,33 @@ def test_a_package_of_the_same_version_but_other_files_is_installed_anew():
     assert changed(pins(OLD), pins(new)) == ["attrs", "click", "six"]
     assert replaced(pins(OLD), pins(new)) == ["attrs"]
     assert changed(pins(OLD), pins(OLD.replace("# via x", "# via y"))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("six==1\n", "line 7 is no package with its version and hashes: six==1"),
+        (f"six==1 \\\n    --hash={HASHES[0][:-1]}\n", "line 7"),
+        ("-r /etc/passwd\n", "line 7 is no package with its version and hashes: -r /etc/passwd"),
+        ("--index-url https://elsewhere.invalid\n", "line 7"),
+        (f"x @ https://elsewhere.invalid/x.whl --hash={HASHES[0]}\n", "line 7"),
+        (f"six>=1 \\\n    --hash={HASHES[0]}\n", "line 7"),
+        ("<<<<<<< HEAD\n", "line 7"),
+    ],
+)
+def test_what_is_no_package_with_its_hashes_keeps_a_text_from_being_a_lock(line, named):
+    assert named in flaw(OLD + line)
+
+
+def test_the_locks_of_this_project_are_locks():
+    for name in ("host", "uv", "dev"):
+        assert flaw(Path(f"requirements/{name}.txt").read_text("utf-8")) is None
+
+
+def test_a_lock_that_is_no_text_is_the_releases_fault(installer):
+    with pytest.raises(Unfit, match="is no lock: 'utf-8' codec"):
+        made(installer, "one", lock=b"\xff\n")
+    assert not synced(installer)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +169,7 @@ def installer(tmp_path):
 def made(installer, release, lock=b"attrs==25.1\n", requires=">=3.11", source=None):
     machine = Machine(installer.tree, installer, lambda: 5.0, lambda _: None)
     home = installer.tree.release(release)
-    content = onhost_stand_in.files(lock=lock, uv_lock=b"uv==1\n")
+    content = onhost_stand_in.files(lock=lock.replace(b"\n", HASHED), uv_lock=b"uv==1\n")
     said = onhost_stand_in.manifest(release, content, requires_python=requires)
     if not home.exists():
         for path, body in {**content, "release.json": json.dumps(said).encode()}.items():
@@ -156,7 +185,7 @@ def synced(installer):
 def test_an_environment_is_made_once_for_all_releases_of_a_lock(installer):
     first, second = made(installer, "one"), made(installer, "two")
     assert first["environment"] == second["environment"]
-    assert first["environment"] == f"{hashlib.sha256(b'attrs==25.1' + bytes([10])).hexdigest()[:16]}-py{VERSION}"
+    assert first["environment"] == f"{hashlib.sha256(b'attrs==25.1' + HASHED).hexdigest()[:16]}-py{VERSION}"
     assert (first["installed"], second["installed"], len(synced(installer))) == (1, 0, 1)
     assert (installer.tree.release("two") / "environment" / "lib/site-packages/whole").exists()
     assert not installer.tree.at(CACHE).exists()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ops.onhost.journal import first_run, parse
-from ops.onhost.reasons import refusal
+from ops.onhost.reasons import raised, refusal
 from ops.onhost.units import PROPERTIES
 from ops.onhost.units import parse as parse_units
 
@@ -103,6 +103,50 @@ def test_the_last_line_of_a_traceback_is_the_reason_of_who_ended_without_one():
     )
     assert found.lines[0] == "it ended with status 1: ModuleNotFoundError: No module named 'nosuchmodule'"
     assert (found.file, found.line) == ("dashboard/serve.py", 66)
+
+
+def test_a_refusal_that_the_journal_did_not_take_is_read_from_what_systemd_was_told():
+    said = "refused: page 'a' raised KeyError: 1 (dashboard/app.py line 3)"
+    found = why(own("noise", 6), told("x: Main process exited, code=exited, status=78/CONFIG"), StatusText=said)
+    assert found.lines == ("page 'a' raised KeyError: 1 (dashboard/app.py line 3)",)
+    assert (found.page, found.file, found.line) == ("a", "dashboard/app.py", 3)
+
+
+def test_who_ended_without_a_word_is_known_by_the_step_that_it_told_systemd():
+    found = why(told("x: Main process exited, code=exited, status=78/CONFIG"), StatusText="page 'products'")
+    assert found.lines[0] == "it ended with status 78, in page 'products': it gave no reason"
+    assert found.page == "products"
+
+
+def test_the_place_of_a_crash_is_the_innermost_line_of_ours_in_the_thread_that_crashed():
+    found = why(
+        own("Fatal Python error: Segmentation fault", 6),
+        own("Thread 0x01 (most recent call first):", 6),
+        own('  File "/opt/kpi/releases/x/dashboard/data.py", line 1 in wait', 6),
+        own("Current thread 0x02 (most recent call first):", 6),
+        own('  File "/opt/kpi/releases/x/environment/lib/python3.11/site-packages/a.py", line 5 in f', 6),
+        own('  File "/opt/kpi/releases/x/dashboard/pages/products.py", line 42 in render', 6),
+        own('  File "/opt/kpi/releases/x/dashboard/app.py", line 54 in main', 6),
+        own("Thread 0x03 (most recent call first):", 6),
+        own('  File "/opt/kpi/releases/x/dashboard/serve.py", line 159 in <module>', 6),
+        told("x: Main process exited, code=killed, status=11/SEGV"),
+    )
+    assert found.lines[0] == "it was ended by signal 11"
+    assert (found.file, found.line) == ("dashboard/pages/products.py", 42)
+
+
+def test_the_newest_exception_that_was_written_down_is_found_with_its_place():
+    lines = [
+        own("2026-11-23 06:40:40.521 Uncaught app execution", 6),
+        own("Traceback (most recent call last):", 6),
+        own('  File "/opt/kpi/releases/x/dashboard/pages/products.py", line 44, in render', 6),
+        own("KeyError: 'second'", 6),
+        own("a line after it", 6),
+    ]
+    entries = parse("\n".join(json.dumps(line) for line in lines))
+    assert raised(entries) == "KeyError: 'second' (dashboard/pages/products.py line 44)"
+    assert raised(entries[:2]) is None
+    assert raised([]) is None
 
 
 def test_a_unit_that_systemd_cannot_use_is_named_as_such():

@@ -1,6 +1,9 @@
 """kpi-host's steps on a machine with a systemd of its own making: what serves afterwards, and what is recorded."""
 
 import json
+import socket
+import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -9,13 +12,15 @@ from ops.onhost import (
     dead_man,
     inventory,
     look_step,
+    looking,
+    prune_step,
     record,
     rollback_step,
     settle_step,
     start_step,
     switch_step,
 )
-from ops.onhost.layout import CURRENT, HISTORY
+from ops.onhost.layout import CURRENT, HISTORY, RUN
 from ops.onhost.trouble import CouldNot, Refused
 from tests.onhost_systemd import MEMORY, Host
 
@@ -277,3 +282,64 @@ def test_a_current_release_that_does_not_start_gives_way_to_the_last_good_one(tw
     two.broken = {"old"}
     assert settle_step.step(two.machine, None)["serving"] == "older"
     assert record.read(two.tree, "old").verdict == "good"
+
+
+def test_the_way_back_is_to_what_served_before_also_where_a_rollback_made_it_serve(two):
+    deployed(two, "new")
+    assert rolled_back(two, to="old")["release"] == "old"
+    two.release("newest")
+    start_step.step(two.machine, "newest", handoff=False)
+    switch_step.step(two.machine, "newest")
+    assert rolled_back(two, bad="newest")["release"] == "old"
+
+
+def test_a_release_that_ends_and_comes_back_looks_bad_though_callers_are_answered(two):
+    start_step.step(two.machine, "new", handoff=False)
+    switch_step.step(two.machine, "new")
+    two.restarts = {"new": 2}
+    with pytest.raises(Refused) as refused:
+        look_step.step(two.machine, "new")
+    assert refused.value.document["reason"].startswith("it ended by itself, and systemd had to start it again (2 x)")
+
+
+@contextmanager
+def answering(host, instance, answer=b""):
+    """Takes what is asked on a private socket, and says what it is told to: nothing at all by default."""
+    place = host.tree.at(RUN) / instance
+    place.mkdir(parents=True)
+
+    def say():
+        with server.accept()[0] as caller:
+            caller.recv(1 << 16)
+            caller.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place / "http.sock"))
+        server.listen()
+        if answer:
+            threading.Thread(target=say, daemon=True).start()
+        yield
+
+
+def test_a_release_that_answers_nobody_looks_bad_at_once_and_is_ended_by_the_rollback(two, monkeypatch):
+    monkeypatch.setattr(looking, "DEAF_S", 0.1)
+    monkeypatch.setattr(rollback_step, "DEAF_S", 0.1)
+    start_step.step(two.machine, "new", handoff=False)
+    switch_step.step(two.machine, "new")
+    two.sessions = {"new"}
+    with answering(two, "new"):
+        with pytest.raises(Refused) as refused:
+            look_step.step(two.machine, "new")
+        rolled_back(two, bad="new")
+    assert "answers nobody" in refused.value.document["reason"]
+    assert two.units["new"] == "inactive"
+
+
+@pytest.mark.parametrize(("draining", "left"), [("true", "deactivating"), ("false", "inactive")])
+def test_who_was_told_to_leave_and_goes_on_taking_callers_is_ended(two, draining, left):
+    start_step.step(two.machine, "new", handoff=False)
+    two.sessions = {"old"}
+    switch_step.step(two.machine, "new")
+    with answering(two, "old", b'HTTP/1.1 200 OK\r\n\r\n{"draining": %s}' % draining.encode()):
+        prune_step.step(two.machine, 5)
+    assert two.units["old"] == left

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from etl.errors import ExitCode, HostUnreachable
+from etl.errors import ExitCode, HostError, HostUnreachable, UnfitCommit
 from ops.host import told
 from ops.host.desk import Desk
 from ops.host.environment import install
@@ -64,8 +64,12 @@ def deploy(desk: Desk, checkout: Checkout, choice: Choice) -> ExitCode:
         host = asked.result().said
     if not choice.force and _serves_already(desk, commit, made, host):
         return _up_to_date(desk, host)
-    files = checkout.files(commit)
-    cargo = Cargo(release_of(commit, files, made), files, choice)
+    try:
+        files = checkout.files(commit)
+        cargo = Cargo(release_of(commit, files, made), files, choice)
+    except UnfitCommit as error:
+        desk.tell(told.refused_before(host, [f"{error.seen}; expected: {error.expected}; to do: {error.to_do}"]))
+        return ExitCode.CHECK_FAILED
     return _plan(desk, cargo, host) if choice.plan else _locked(desk, cargo)
 
 
@@ -164,7 +168,8 @@ def _steps(desk: Desk, cargo: Cargo, found: Found) -> ExitCode:
     if not _environment(desk, story, cargo, found):
         return ExitCode.CHECK_FAILED
     _place(desk, story, "units", placing.rest)
-    serves = _gate(desk, story, name, hand_off=found.decided.mode == "hand-off") and _switch(desk, story, name)
+    with _units_put_back(desk, placing):
+        serves = _gate(desk, story, name, hand_off=found.decided.mode == "hand-off") and _switch(desk, story, name)
     if not serves:
         if placing.rest:
             put_back(desk, placing)
@@ -173,6 +178,19 @@ def _steps(desk: Desk, cargo: Cargo, found: Found) -> ExitCode:
         stage.told = _tidy(desk, name)
     desk.tell(told.served(ask(desk.remote, "status").said, desk.settings.host.drain_minutes))
     return ExitCode.GOOD
+
+
+@contextmanager
+def _units_put_back(desk: Desk, placing: Placing) -> Iterator[None]:
+    """Where the host can go no further: what serves would be started again by units that may be at fault."""
+    try:
+        yield
+    except HostUnreachable:
+        raise
+    except HostError:
+        if placing.rest:
+            put_back(desk, placing)
+        raise
 
 
 def _environment(desk: Desk, story: Story, cargo: Cargo, found: Found) -> bool:

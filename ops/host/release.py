@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from etl.errors import HostError
+from packaging.specifiers import SpecifierSet
+
+from etl.errors import UnfitCommit
 from ops.host.source import Commit, Files
 from ops.onhost import layout
 from ops.onhost.digest import files_sha256
 from ops.settings import HostSettings
 
 LOCK = str(layout.RELEASE_LOCK)
+NEEDED = (str(layout.UV_LOCK), str(layout.PROBE))  # by the host, beside what is read here
 # How the host is reached and who looks after it: nothing of a release.
 _OPERATORS_OWN = {"address", "user", "port", "key", "known_hosts", "gateway", "watch_s", "keep_releases"}
 MODES = {False: 0o644, True: 0o755}
@@ -50,7 +53,9 @@ class Made:
 
 
 def release_of(commit: Commit, files: Files, made: Made) -> Release:
-    """What release.json will say. Raises HostError where the commit lacks what a release needs."""
+    """What release.json will say. Raises UnfitCommit where the commit lacks what a release needs."""
+    for path in NEEDED:
+        _needed(files, path)
     return Release(
         release=release_id(commit, made.at),
         sha=commit.sha,
@@ -73,13 +78,25 @@ def release_id(commit: Commit, at: datetime) -> str:
 
 
 def requires_python(pyproject: bytes) -> str:
-    """The Pythons that a commit says it runs on, like `>=3.11,<3.14`; empty where it does not say."""
-    return str(tomllib.loads(pyproject.decode()).get("project", {}).get("requires-python", ""))
+    """The Pythons that a commit says it runs on, like `>=3.11,<3.14`; empty where it does not say.
+
+    Raises UnfitCommit where nobody can read what it says.
+    """
+    try:
+        said = str(tomllib.loads(pyproject.decode()).get("project", {}).get("requires-python", ""))
+        SpecifierSet(said)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UnfitCommit(
+            f"pyproject.toml does not say which Python the commit runs on: {error}",
+            expected='TOML with requires-python like ">=3.11,<3.14" in [project]',
+            to_do="mend and commit it, then deploy",
+        ) from error
+    return said
 
 
 def contract(source: bytes) -> int:
     """The newest schema_version of metadata.json that a commit can read, from the text of its etl/contract.py."""
-    found = re.search(rb"^SCHEMA_VERSION\b[^=\n]*=\s*(\d+)", source, re.MULTILINE)
+    found = re.search(rb"^SCHEMA_VERSION\b[^=\n]*=\s*(\d{1,9})\b", source, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
@@ -103,7 +120,7 @@ def packed(release: Release, files: Files) -> bytes:
 
 def _needed(files: Files, path: str) -> bytes:
     if path not in files:
-        raise HostError(
+        raise UnfitCommit(
             f"the commit has no {path}",
             expected="a commit of this project",
             to_do="name another with --ref",

@@ -28,7 +28,7 @@ def left_at_home(differing: Sequence[str]) -> str:
 
 def refused_before(host: Mapping[str, Any], reasons: Sequence[str]) -> str:
     """A preflight that found something."""
-    lines = ["refused before anything was changed:", *(f"  - {reason}" for reason in reasons)]
+    lines = ["refused before anything was changed:", *(f"  - {plain(reason)}" for reason in reasons)]
     return "\n".join([*lines, f"serving still: {serving(host)}"])
 
 

@@ -6,7 +6,7 @@ from ops.onhost.inventory import Inventory, Known, version
 
 
 def in_order(releases: Sequence[Known]) -> list[Known]:
-    """Releases as deploys made them serve, the newest last: a rollback does not change the order."""
+    """Releases as deploys found or made them serving, the newest last: a rollback alone does not change the order."""
     return sorted(releases, key=lambda known: (known.record.served_at or 0, known.record.arrived_at, known.release))
 
 

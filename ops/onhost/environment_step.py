@@ -17,7 +17,7 @@ from ops.onhost.install_trouble import NO_SPACE, trouble
 from ops.onhost.inventory import READY, Known
 from ops.onhost.layout import CACHE, ENVIRONMENTS, RELEASE_LOCK
 from ops.onhost.machine import Machine
-from ops.onhost.trouble import CouldNot
+from ops.onhost.trouble import CouldNot, Unfit
 
 INSTALL_S: Final = 1500.0
 TELL_EVERY_S: Final = 0.5
@@ -68,6 +68,7 @@ def step(machine: Machine, release: str, source: Source) -> Mapping[str, Any]:
     if (environment / READY).is_file():
         _link(machine, release, name)
         return {"ok": True, "environment": name, "installed": 0, "told": "unchanged: nothing to install"}
+    _check(text)
     dead_man.beat(machine)
     began, free = machine.clock(), _free(machine)
     installed = _make(machine, environment, known, lock, source)
@@ -76,6 +77,20 @@ def step(machine: Machine, release: str, source: Source) -> Mapping[str, Any]:
     seconds, megabytes = machine.clock() - began, (free - _free(machine)) / MEGABYTE
     told = f"{installed} packages in {seconds:.1f} s, {max(megabytes, 0):.0f} MB"
     return {"ok": True, "environment": name, "installed": installed, "told": told}
+
+
+def _check(lock: bytes) -> None:
+    """Raise Unfit where the release's lock is none."""
+    try:
+        flaw = lock_file.flaw(lock.decode().replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        flaw = str(error)
+    if flaw:
+        raise Unfit(
+            f"{RELEASE_LOCK} is no lock: {flaw}",
+            expected="every package with its version and the hashes of its files, and nothing else",
+            to_do="lock again with `make lock`",
+        )
 
 
 def _known(machine: Machine, release: str) -> Known:

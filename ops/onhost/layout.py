@@ -38,6 +38,9 @@ MEMINFO: Final = P("/proc/meminfo")
 SETTLE_AT_BOOT_UNIT: Final = "kpi-settle-at-boot.service"  # the same after a restart, which no timer survives
 PORT: Final = 8501  # unless the socket unit says otherwise
 MANIFEST: Final = "release.json"  # at the root of a release
+MAX_BYTES: Final = 200 * 1024 * 1024  # of the files of a release
+MAX_FILES: Final = 10_000
+MAX_PATH: Final = 400
 
 
 def unit(release: str) -> str:

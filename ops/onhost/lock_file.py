@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
+_LINE = re.compile(r"(?:[^\n]*\\\n)*[^\n]*")  # with those that a backslash joins to it
+_WHOLE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?==[^\s;\\]+(\s*;[^#\\]+?)?([\s\\]+--hash=sha256:[0-9a-f]{64})+\s*(#.*)?"
+)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
@@ -24,6 +28,21 @@ def pins(text: str) -> dict[str, Pin]:
         match[1].lower(): Pin(match[2], frozenset(_HASH.findall(text[match.end() : end])))
         for match, end in zip(found, ends, strict=False)  # a lock of nothing has an end all the same
     }
+
+
+def flaw(text: str) -> str | None:
+    """What keeps a text from being a lock, None where nothing does: packages with version and hashes, nothing else.
+
+    Anything else an installer would follow: to other files of the host, or to other places than the index.
+    """
+    for match in _LINE.finditer(text):
+        line = match[0].strip()
+        if not line or line.startswith("#"):
+            continue
+        if not _WHOLE.fullmatch(line):
+            number = text.count("\n", 0, match.start()) + 1
+            return f"line {number} is no package with its version and hashes: {line.splitlines()[0][:80]}"
+    return None
 
 
 def changed(old: Mapping[str, Pin], new: Mapping[str, Pin]) -> list[str]:

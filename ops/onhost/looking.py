@@ -1,15 +1,17 @@
 """Look at the public port as a person would: every page, with the prober of a release."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ops.onhost import systemd
+from ops.onhost import private, reasons, systemd
 from ops.onhost.layout import PROBE
 from ops.onhost.machine import Machine
 
 PAGE_S: Final = 20.0
 LIMIT_S: Final = 100.0
+DEAF_S: Final = 5.0
+DOWN: Final = "down"
 FINE: Final = frozenset({"up", "degraded"})  # degraded: a page runs, and says itself what is missing
 WHO: Final = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")  # it reads what a release answers
 
@@ -29,12 +31,19 @@ class Look:
 
 
 def look(machine: Machine, instance: str) -> Look:
-    """One look at what serves; `instance` is whose prober is used."""
+    """One look at what serves; `instance` is the one that is current, whose prober is used."""
+    if private.deaf(machine.tree, instance, DEAF_S):  # a page would be waited for four times as long
+        return Look(DOWN, f"the process answers nobody, not even on its private socket within {DEAF_S:g} s", {})
+    began = machine.clock()
     port = systemd.units(machine).port
     probe = machine.tree.release(instance) / PROBE
     words = ["--url", f"http://127.0.0.1:{port}", "--page", "all", "--attempts", "1", "--timeout", f"{PAGE_S:g}"]
     done = machine.run([*WHO, "python3", "-I", "-B", str(probe), *words, "--json"], timeout_s=LIMIT_S)
-    return parse(done.out, done.err)
+    seen = parse(done.out, done.err)
+    if seen.fine:
+        return seen
+    raised = reasons.raised(systemd.written(machine, instance, began))
+    return replace(seen, reason="; the page says ".join(filter(None, (raised, seen.reason)))) if raised else seen
 
 
 def parse(out: str, err: str) -> Look:

@@ -22,6 +22,17 @@ def state(tree: Tree, instance: str, timeout_s: float) -> dict[str, Any] | None:
         return None
 
 
+def deaf(tree: Tree, instance: str, timeout_s: float) -> bool:
+    """Whether its process takes a question and says nothing: its event loop is blocked, and no caller is heard."""
+    try:
+        _answer(tree.at(RUN) / instance / "http.sock", timeout_s)
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _answer(path: Path, timeout_s: float) -> bytes:
     """All that is said until the other side ends the connection."""
     with socket.socket(socket.AF_UNIX) as connection:

@@ -5,16 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.onhost import files, inventory, keep, record, systemd
+from ops.onhost import files, inventory, keep, private, record, systemd
 from ops.onhost.layout import CACHE, CURRENT, ENVIRONMENTS, PACKAGES, RECORD, RELEASES
 from ops.onhost.machine import Machine
+from ops.onhost.starting import stop_now
 
 KEEP = 5
+STATE_S = 2.0
 
 
 def step(machine: Machine, kept: int) -> Mapping[str, Any]:
     """Remove old releases beyond `kept`, environments without a release, aliases without a unit, and leftovers."""
     tree = machine.tree
+    _end_who_stays(machine)
     found = inventory.take(tree)
     doomed = keep.doomed(found, systemd.units(machine).living(), _environments(machine), kept)
     for alias in doomed.aliases:
@@ -36,6 +39,16 @@ def step(machine: Machine, kept: int) -> Mapping[str, Any]:
         "environments": doomed.environments,
         "leftovers": [path.name for path in left],
     }
+
+
+def _end_who_stays(machine: Machine) -> None:
+    """End whoever was told to leave and says that it does not: beside the new release it would go on taking callers."""
+    for unit in systemd.units(machine).instances:
+        said = private.state(machine.tree, unit.instance, STATE_S) if unit.leaves else None
+        if said is not None and said.get("draining") is False:
+            stop_now(machine, unit.instance)
+        if unit.active == "failed" and not unit.lives:  # one that systemd had to end in the middle of its leaving
+            systemd.forget(machine, unit.instance)
 
 
 def _environments(machine: Machine) -> list[str]:

@@ -1,5 +1,6 @@
 """Why a release was not let in, from its journal and from what systemd says of its unit. Pure."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from ops.onhost.layout import RELEASES
 from ops.onhost.units import Unit
 
 REFUSED: Final = "REFUSED: "  # how a release begins to say why it does not let itself in
+TOLD_REFUSED: Final = "refused: "  # how it begins to say the same to systemd, whose journal it may have flooded
 SAID_FOR_IT: Final = "it ended before it was ready"  # by the unit, where the release could not say anything itself
 ERROR: Final = 3  # the priority of such lines
 WARNING: Final = 4
@@ -61,8 +63,14 @@ def refusal(run: Sequence[Entry], unit: Unit | None, said_by_systemctl: str) -> 
     """`run`: the journal of that start alone; `unit` as it was right after it."""
     own = _own_words(run)
     if not own or own[0].startswith(SAID_FOR_IT):
-        own = [*_from_systemd(run, unit), *_last_words(run)] or own or [_first(said_by_systemctl)]
-    return Refusal(tuple(own[:LONGEST]), _page(own[0]), *_place(own))
+        own = _told(unit) or [*_from_systemd(run, unit), *_last_words(run)] or own or [_first(said_by_systemctl)]
+    return Refusal(tuple(own[:LONGEST]), _page(own[0]), *(_crash_place(run) or _place(own)))
+
+
+def _told(unit: Unit | None) -> list[str]:
+    """A refusal that did not reach the journal, which takes only so many lines in so many seconds."""
+    told = unit.said if unit else ""
+    return [told.removeprefix(TOLD_REFUSED)] if told.startswith(TOLD_REFUSED) else []
 
 
 def _own_words(run: Sequence[Entry]) -> list[str]:
@@ -85,14 +93,19 @@ def _from_systemd(run: Sequence[Entry], unit: Unit | None) -> Iterator[str]:
         limit = f" of {unit.memory_max_bytes // MEGABYTE} MB" if unit and unit.memory_max_bytes else ""
         yield f"out of memory: the kernel ended it; its limit{limit}, or the host's memory, is too small for it"
     elif end.result == "timeout":
-        yield f"it was not ready within {unit.start_limit if unit else 'its time'}, and was ended"
+        yield f"it was not ready within {unit.start_limit if unit else 'its time'}, and was ended{_where(unit)}"
     elif end.killed:
-        yield f"it was ended by signal {end.status}"
+        yield f"it was ended by signal {end.status}{_where(unit)}"
     elif end.status in SET_UP:
         yield f"{SET_UP[end.status]} (status {end.status})"
     elif end.status:
         last = [line for line in _said_itself(run) if not line.startswith(REFUSED)][-1:]
-        yield f"it ended with status {end.status}: {last[0] if last else 'it gave no reason'}"
+        yield f"it ended with status {end.status}{_where(unit)}: {last[0] if last else 'it gave no reason'}"
+
+
+def _where(unit: Unit | None) -> str:
+    """The step of its start that it was in, as it told systemd."""
+    return f", in {unit.said}" if unit and unit.said else ""
 
 
 def _ending(run: Sequence[Entry], unit: Unit | None) -> _Ending:
@@ -126,6 +139,28 @@ def _place(lines: Sequence[str]) -> tuple[str | None, int | None]:
     """As the first line says it; else the innermost line of ours in the last traceback, not one of the environment."""
     found = _PLACE.findall(lines[0]) or [match for text in lines for match in _FRAME.findall(text)]
     return (found[-1][0], int(found[-1][1])) if found else (None, None)
+
+
+def raised(run: Sequence[Entry]) -> str | None:
+    """The newest exception that a release wrote down, with its place; a page shows its visitors none of it."""
+    lines = _said_itself(run)
+    starts = [at for at, line in enumerate(lines) if line.endswith("Traceback (most recent call last):")]
+    trace = lines[starts[-1] + 1 :] if starts else []
+    text = next((line for line in trace if not line.startswith(" ")), None)
+    if text is None:
+        return None
+    file, number = _place(trace[: trace.index(text)] or [""])
+    return f"{text} ({file} line {number})" if file else text
+
+
+def _crash_place(run: Sequence[Entry]) -> tuple[str, int] | None:
+    """Where the thread was that crashed the process, whose stack Python writes with the innermost call first."""
+    lines = _said_itself(run)
+    crash = next((at for at, line in enumerate(lines) if line.startswith("Fatal Python error:")), len(lines))
+    stack = next((at for at, line in enumerate(lines) if at > crash and line.startswith("Current thread")), len(lines))
+    frames = itertools.takewhile(lambda line: line.startswith("  File"), lines[stack + 1 :])
+    found = next((match for line in frames for match in _FRAME.findall(line)), None)
+    return (found[0], int(found[1])) if found else None
 
 
 def _page(line: str) -> str | None:

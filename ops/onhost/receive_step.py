@@ -10,14 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 from ops.onhost import dead_man, digest, files, record
-from ops.onhost.layout import MANIFEST
+from ops.onhost.layout import MANIFEST, MAX_BYTES, MAX_FILES, MAX_PATH
 from ops.onhost.machine import Machine
 from ops.onhost.record import Record
 from ops.onhost.trouble import CouldNot
 
-MAX_BYTES: Final = 200 * 1024 * 1024
-MAX_FILES: Final = 10_000
-MAX_PATH: Final = 400
 CHUNK_BYTES: Final = 64 * 1024
 PROGRAM, FILE, DIRECTORY = 0o755, 0o644, 0o755
 OURS: Final = ("dashboard", "etl", "ops")  # what is compiled before it serves: the dashboard may not write here

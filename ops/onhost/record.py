@@ -12,7 +12,7 @@ Verdict = Literal["good", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Times are seconds since 1970. `served_at`: when a deploy, not a rollback, last made it serve."""
+    """Times are seconds since 1970. `served_at`: when a deploy last made it serve, or took its place."""
 
     arrived_at: float = 0
     bytes: int = 0

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ops.onhost import choose, dead_man, history, inventory, record
+from ops.onhost import choose, dead_man, history, inventory, private, record
 from ops.onhost.inventory import Inventory
+from ops.onhost.looking import DEAF_S
 from ops.onhost.machine import Machine
-from ops.onhost.starting import Started, contract, crowded_out, start
+from ops.onhost.starting import Started, contract, crowded_out, start, stop_now
 from ops.onhost.switching import drain_others, point
 from ops.onhost.trouble import Refused
 
@@ -29,6 +30,8 @@ def step(machine: Machine, to: str | None, reason: str | None, bad: str | None, 
     dead_man.arm(machine)
     started = _first_that_starts(machine, found, ways[:MOST_TRIED])
     point(machine, started.instance)
+    if found.current and private.deaf(machine.tree, found.current, DEAF_S):
+        stop_now(machine, found.current)  # it would not hear that it is to leave, nor answer those whom it holds
     drain_others(machine, started.instance)
     dead_man.disarm(machine)
     history.note(

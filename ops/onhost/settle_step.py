@@ -7,7 +7,7 @@ from ops.onhost import choose, dead_man, history, inventory, record, systemd
 from ops.onhost.inventory import Inventory
 from ops.onhost.layout import DISPATCHER_UNIT, SOCKET_UNIT
 from ops.onhost.layout import unit as unit_of
-from ops.onhost.looking import look
+from ops.onhost.looking import DOWN, look
 from ops.onhost.machine import Machine
 from ops.onhost.settle_plan import adoptable, strays
 from ops.onhost.starting import contract, crowded_out, leave_at_once, start, stop_now
@@ -15,7 +15,6 @@ from ops.onhost.switching import point
 from ops.onhost.trouble import Refused
 
 LOOK_AGAIN_S: Final = 1.0  # one bad look alone may be the noise of a small machine
-DOWN: Final = "down"  # a prober that could not look is no reason to leave a release
 
 
 def step(machine: Machine, unit: str | None) -> Mapping[str, Any]:
@@ -106,7 +105,7 @@ def _serves_well(machine: Machine, found: Inventory, release: str, did: list[str
         return False
     if started.instance != found.current:
         point(machine, started.instance)
-    if not _looks_well(machine, release, did):
+    if not _looks_well(machine, started.instance, did):
         return False
     if record.read(machine.tree, release).verdict is None:
         record.judge(machine.tree, release, "good", machine.clock())
@@ -114,13 +113,14 @@ def _serves_well(machine: Machine, found: Inventory, release: str, did: list[str
     return True
 
 
-def _looks_well(machine: Machine, release: str, did: list[str]) -> bool:
-    seen = look(machine, release)
+def _looks_well(machine: Machine, instance: str, did: list[str]) -> bool:
+    """A prober that could not look is no reason to leave a release."""
+    seen = look(machine, instance)
     if seen.verdict == DOWN:
         machine.sleep(LOOK_AGAIN_S)
-        seen = look(machine, release)
+        seen = look(machine, instance)
     if seen.verdict == DOWN:
-        did.append(f"{release} looks bad: {seen.reason}")
+        did.append(f"{instance} looks bad: {seen.reason}")
     return seen.verdict != DOWN
 
 
@@ -138,7 +138,7 @@ def _way_out(machine: Machine, found: Inventory, did: list[str]) -> str | None:
         point(machine, started.instance)
         systemd.drain(machine, *strays(systemd.units(machine), started.instance).drain)
         did.append(f"went back to {release}")
-        if _looks_well(machine, release, did):
+        if _looks_well(machine, started.instance, did):
             _mark(machine, found.serving, why)
         return release
     return None

@@ -16,7 +16,6 @@ from ops.onhost.units import Unit, Units
 LIMIT_S: Final = 300.0  # systemd ends a start that hangs earlier, after the unit's TimeoutStartSec
 LEAVE_S: Final = 10.0  # the old release, told to leave at once
 LOOK_EVERY_S: Final = 0.2
-JOURNAL_LINES: Final = 500
 AT_ONCE: Final = "at-once"  # beside a release's private socket: it does not wait for its sessions
 STATE_S: Final = 2.0
 RUNTIME_UNITS: Final = "run/systemd/system"
@@ -137,17 +136,5 @@ def _waited_for(machine: Machine, old: str, instance: str) -> str:
 
 
 def _why(machine: Machine, instance: str, ended: Unit | None, began: float, said: str) -> Refusal:
-    machine.run(["journalctl", "--sync"])
-    written = machine.run(
-        [
-            "journalctl",
-            "--output=json",
-            "--no-pager",
-            f"--output-fields={journal.FIELDS}",
-            f"--lines={JOURNAL_LINES}",
-            f"--since=@{began:.6f}",
-            f"--unit={unit(instance)}",
-        ]
-    )
-    run = journal.first_run(journal.parse(written.out))
+    run = journal.first_run(systemd.written(machine, instance, began))
     return reasons.refusal(run, ended, said)

@@ -24,10 +24,16 @@ def step(machine: Machine, release: str) -> Mapping[str, Any]:
         )
     dead_man.arm(machine)
     if found.current != instance:
-        was = record.read(machine.tree, release)
-        record.write(machine.tree, release, replace(was, served_at=machine.clock()))
+        if found.serving and found.serving != release:  # a rollback may have made it serve: it is the way back now
+            _serves(machine, found.serving)
+        _serves(machine, release)
         point(machine, instance)
     draining = drain_others(machine, instance)
     if found.current != instance:
         history.note(machine, "switch", came_from=found.serving, went_to=release, outcome="done", began=began)
     return {"ok": True, "release": release, "from": found.serving, "draining": draining}
+
+
+def _serves(machine: Machine, release: str) -> None:
+    was = record.read(machine.tree, release)
+    record.write(machine.tree, release, replace(was, served_at=machine.clock()))

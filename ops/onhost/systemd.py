@@ -1,10 +1,15 @@
 """What is asked of systemd, a function each."""
 
+from typing import Final
+
+from ops.onhost import journal
+from ops.onhost.journal import Entry
 from ops.onhost.layout import SOCKET_UNIT, unit
 from ops.onhost.machine import Done, Machine
 from ops.onhost.trouble import CouldNot
 from ops.onhost.units import PROPERTIES, Units, parse
 
+JOURNAL_LINES: Final = 500
 ANSWER_S = 30  # for what systemd does at once; on a machine that swaps even this may take a while
 
 
@@ -19,6 +24,24 @@ def units(machine: Machine) -> Units:
             to_do="look at `systemctl status` on the host; reboot it where even that does not answer",
         )
     return parse(done.out)
+
+
+def written(machine: Machine, instance: str, since: float) -> list[Entry]:
+    """The newest of what the journal has of a release since a moment, in its order."""
+    machine.run(["journalctl", "--sync"])
+    done = machine.run(
+        [
+            "journalctl",
+            "--output=json",
+            "--no-pager",
+            f"--output-fields={journal.FIELDS}",
+            f"--lines={JOURNAL_LINES}",
+            "--reverse",  # else --since takes the first lines, and not the last, of who writes much
+            f"--since=@{since:.6f}",
+            f"--unit={unit(instance)}",
+        ]
+    )
+    return journal.parse(done.out)[::-1]
 
 
 def start(machine: Machine, instance: str, *, limit_s: float) -> Done:
@@ -42,6 +65,11 @@ def kill(machine: Machine, instance: str) -> None:
     drain(machine, instance)  # first, so that systemd does not start it again
     machine.run(["systemctl", "kill", "--signal=KILL", unit(instance)], timeout_s=ANSWER_S)
     machine.run(["systemctl", "stop", unit(instance)], timeout_s=ANSWER_S)
+    forget(machine, instance)
+
+
+def forget(machine: Machine, instance: str) -> None:
+    """Forget how a release ended."""
     machine.run(["systemctl", "reset-failed", unit(instance)], timeout_s=ANSWER_S)
 
 

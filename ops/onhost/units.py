@@ -10,6 +10,8 @@ PROPERTIES = (
     "Id",
     "LoadState",
     "LoadError",
+    "StatusText",
+    "NRestarts",
     "ActiveState",
     "SubState",
     "Result",
@@ -27,7 +29,10 @@ AUTO_RESTART = "auto-restart"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One instance. `memory_max_bytes` and `memory_bytes` are None where systemd does not know."""
+    """One instance. `memory_max_bytes` and `memory_bytes` are None where systemd does not know.
+
+    `said`: the last that the release told systemd of itself; `restarts`: how often systemd itself started it again.
+    """
 
     instance: str
     load: str
@@ -42,6 +47,8 @@ class Unit:
     memory_max_bytes: int | None
     start_limit: str
     load_error: str = ""
+    said: str = ""
+    restarts: int = 0
 
     @property
     def serves(self) -> bool:
@@ -119,6 +126,8 @@ def _unit(instance: str, block: Mapping[str, str]) -> Unit:
         memory_max_bytes=_number(block.get("MemoryMax")),
         start_limit=block.get("TimeoutStartUSec", ""),
         load_error=block.get("LoadError", ""),
+        said=block.get("StatusText", ""),
+        restarts=_number(block.get("NRestarts")) or 0,
     )
 
 
