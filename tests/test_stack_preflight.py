@@ -45,6 +45,12 @@ def test_another_account_than_the_one_that_is_set_stops():
     assert wrong_account(WHO, ACCOUNT) is None
 
 
+def test_what_aws_would_not_take_is_told_with_all_else_that_is_wrong():
+    told = problems(replace(GOOD, zones=()), security_group="sg-mine")
+    assert [problem.partition(" ")[0] for problem in told] == ["[stack]", "t2.micro"]
+    assert "sg-mine" in told[0]
+
+
 def test_a_type_that_is_not_offered_there_stops():
     (problem,) = problems(replace(GOOD, zones=()))
     assert f"t2.micro is not offered in {REGION}" in problem

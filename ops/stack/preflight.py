@@ -8,6 +8,7 @@ from typing import Literal
 
 from etl.errors import StackError
 from ops.settings import Settings, StackSettings
+from ops.stack import limits
 from ops.stack.answers import Refused
 from ops.stack.desk import Clients
 from ops.stack.driver import pages
@@ -182,6 +183,7 @@ def judge(facts: Facts, settings: Settings, address: str = "") -> Judged:
     stack = settings.stack
     problems = (
         wrong_account(facts.who, stack.expected_account_id),
+        *map(_not_taken, limits.refused(settings)),
         _not_offered(facts, stack.instance_type),
         _bucket_problem(facts, settings.s3.bucket),
         _no_key_pair(facts, stack.key_pair),
@@ -194,6 +196,10 @@ def judge(facts: Facts, settings: Settings, address: str = "") -> Judged:
 def no_door_is_set(stack: StackSettings) -> bool:
     """Whether our own address would be good to know."""
     return not stack.admin_networks or not (stack.viewer_networks or stack.open_to_the_world)
+
+
+def _not_taken(problem: str) -> StackError:
+    return StackError(problem, expected="what AWS takes", to_do="mend it in settings.toml")
 
 
 def _not_offered(facts: Facts, instance_type: str) -> StackError | None:
