@@ -25,8 +25,15 @@ REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
 SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
 
 
-def task(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
-    """A Fabric task whose result is the exit status, and whose KpiOpsError is one message and status 3."""
+UNTOUCHED = "what was there before is untouched"
+GOES_ON = "AWS finishes what it has begun: the same command again tells how it ended, and goes on"
+
+
+def task(*, interrupted: str = UNTOUCHED, **options: Any) -> Callable[[Callable[..., int | None]], Any]:
+    """A Fabric task whose result is the exit status, and whose KpiOpsError is one message and status 3.
+
+    `interrupted` is said of Ctrl-C.
+    """
 
     def decorate(body: Callable[..., int | None]) -> Any:
         @wraps(body)
@@ -41,7 +48,7 @@ def task(**options: Any) -> Callable[[Callable[..., int | None]], Any]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise Exit(code=NOBODY_READS) from error
             except KeyboardInterrupt as error:
-                raise Exit("interrupted; what was there before is untouched", code=cli.INTERRUPTED) from error
+                raise Exit(f"interrupted; {interrupted}", code=cli.INTERRUPTED) from error
             if status:
                 raise Exit(code=status)
 
@@ -312,12 +319,13 @@ WAIT_HELP = "while somebody else is at work, wait for so many seconds (default: 
 
 
 @task(
+    interrupted=GOES_ON,
     help={
         "plan": "show the change set and run nothing; exit status 2 when anything would change",
         "yes": "do not ask before the change set is run",
         "refresh_ami": "take the newest image; the instance is made anew",
         "allow_replace": "let the instance or the bucket be replaced",
-    }
+    },
 )
 def provision(
     c: object,
@@ -342,7 +350,16 @@ def drift(c: object) -> int:
     return differing(_provision_desk(c, load()))
 
 
-@task(help={"name": "the stack's name, where nobody can be asked to type it"})
+@task(help={"json": "one JSON document on stdout"})
+def verify(_c: object, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Judge the live account by the rules of its posture, each with the fix."""
+    from ops.cloud.stacks import clients
+    from ops.posture.verify import verify as judge
+
+    return judge(load(), clients(), now, sys.stdout, as_json=json)
+
+
+@task(interrupted=GOES_ON, help={"name": "the stack's name, where nobody can be asked to type it"})
 def destroy(c: object, name: str = "") -> int:
     """Delete the stack; the bucket and what is in it stay."""
     from ops.stack.destroy import destroy as take_away
@@ -587,6 +604,7 @@ ns = Collection(
     uptime_report,
     provision,
     drift,
+    verify,
     destroy,
     bootstrap,
     deploy,

@@ -47,6 +47,7 @@ HELD = {
     "requests": ("ops/alerts/", "ops/uptime/control.py", "ops/uptime/scheduled.py", "ops/demo.py", "ops/shown.py"),
     "rich": ("etl/progress.py",),
     "starlette": ("dashboard/server.py",),
+    "yaml": ("ops/posture/expected.py",),
     "tenacity": ("etl/store/wire.py", "ops/alerts/wire.py"),
     "streamlit": (
         "dashboard/app.py",

@@ -1,11 +1,11 @@
 """A security group and its inbound rules, as EC2 tells and changes them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from etl.errors import StackError
-from ops.stack.door import MARK, Rule, Wanted
+from ops.stack.door import MARK, Rule, Wanted, rule
 
 CONNECT_S = 5
 ANSWER_S = 10
@@ -71,7 +71,7 @@ class SecurityGroup:
 
     def rules(self) -> list[Rule]:
         """Its inbound rules. Raises StackError."""
-        return [_rule(said) for said in self._described() if not said.get("IsEgress")]
+        return [rule(said) for said in self._described() if not said.get("IsEgress")]
 
     def allow(self, wanted: Wanted) -> str | None:
         """Add a rule and tell its id; None where one for the same network and port is there. Raises StackError."""
@@ -119,22 +119,6 @@ class SecurityGroup:
             token = page.get("NextToken") or ""
             if not token:
                 return
-
-
-def _rule(said: Mapping[str, Any]) -> Rule:
-    return Rule(
-        id=said["SecurityGroupRuleId"],
-        network=said.get("CidrIpv4") or said.get("CidrIpv6") or "",
-        protocol=said.get("IpProtocol", ""),
-        first_port=said.get("FromPort", -1),
-        last_port=said.get("ToPort", -1),
-        description=said.get("Description", ""),
-        tag=_tag(said.get("Tags", ())),
-    )
-
-
-def _tag(tags: Sequence[Mapping[str, str]]) -> str:
-    return next((tag["Value"] for tag in tags if tag["Key"] == MARK), "")
 
 
 # --- what EC2 does not do --------------------------------------------------------------------------------------------

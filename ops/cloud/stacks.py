@@ -56,6 +56,7 @@ def clients(session: "boto3.Session | None" = None) -> Clients:
             cloudwatch=client("cloudwatch"),
             logs=client("logs"),
             sns=client("sns"),
+            tagging=client("resourcegroupstaggingapi"),
             region=asked.client("cloudformation", config=config).meta.region_name,
         )
     except (BotoCoreError, ValueError) as error:

@@ -122,6 +122,7 @@ class Clients:
     cloudwatch: Any = None
     logs: Any = None
     sns: Any = None
+    tagging: Any = None
 
 
 @dataclass(frozen=True, slots=True)

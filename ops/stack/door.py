@@ -7,11 +7,11 @@ are closed; who is let in by another rule anyway opens none.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from etl.errors import StackError
 from ops.settings import Settings
@@ -73,6 +73,19 @@ class Group(Protocol):
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------
+
+
+def rule(said: Mapping[str, Any]) -> Rule:
+    """A rule as boto3's describe_security_group_rules gives it."""
+    return Rule(
+        id=said["SecurityGroupRuleId"],
+        network=said.get("CidrIpv4") or said.get("CidrIpv6") or "",
+        protocol=said.get("IpProtocol", ""),
+        first_port=said.get("FromPort", -1),
+        last_port=said.get("ToPort", -1),
+        description=said.get("Description", ""),
+        tag=next((tag["Value"] for tag in said.get("Tags", ()) if tag["Key"] == MARK), ""),
+    )
 
 
 def wanted(settings: Settings, address: str, tag: str, now: datetime) -> Wanted:

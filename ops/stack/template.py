@@ -10,6 +10,7 @@ from typing import Any, Final
 from etl.errors import StackError
 from ops import monitoring
 from ops.render import render
+from ops.settings import Settings
 from ops.stack import names
 from ops.stack.cloudwatch import body
 from ops.stack.inputs import Inputs
@@ -47,16 +48,16 @@ def template(inputs: Inputs) -> str:
         names=names,
         tags=lambda **more: _tags(inputs, **more),
         roles=[(role, *of, names.subjects(settings, of[1])) for role, of in names.workflow_roles(settings).items()],
-        ingress=list(ingress(inputs)),
+        ingress=list(ingress(settings)),
         bursts=bursts(settings.stack.instance_type),
         logs=LOGS,
         filters=[asdict(made) for made in monitoring.METRIC_FILTERS],
-        alarms=alarms(inputs),
+        alarms=alarms(settings),
         namespace=monitoring.NAMESPACE,
         metric_actions=monitoring.METRIC_ACTIONS,
         log_actions=monitoring.LOG_ACTIONS,
         log_groups=monitoring.LOG_GROUPS,
-        dashboard_body=body(settings, alarms(inputs)),
+        dashboard_body=body(settings, alarms(settings)),
         user_data=render("stack-user-data.yaml.j2", ssm=settings.stack.ssm),
     )
 
@@ -66,17 +67,17 @@ def bursts(instance_type: str) -> bool:
     return re.match(r"t\d", instance_type) is not None
 
 
-def alarms(inputs: Inputs) -> tuple[monitoring.Alarm, ...]:
+def alarms(settings: Settings) -> tuple[monitoring.Alarm, ...]:
     """Those of the host and the dashboard; data is too old when [freshness] calls it an error."""
-    return monitoring.alarms(data_too_old_s=inputs.settings.freshness.generated_error_h * HOUR_S)
+    return monitoring.alarms(data_too_old_s=settings.freshness.generated_error_h * HOUR_S)
 
 
-def ingress(inputs: Inputs) -> Iterator[Ingress]:
+def ingress(settings: Settings) -> Iterator[Ingress]:
     """Who gets in, and where: each network by a rule of its own, so that a change of one touches no other."""
-    stack = inputs.settings.stack
+    stack = settings.stack
     for network in _different(stack.admin_networks):
         yield _rule("Ssh", network, SSH_PORT, "SSH for an administrator")
-    for port in names.public_ports(inputs.settings):
+    for port in names.public_ports(settings):
         for network in _different(stack.viewer_networks):
             yield _rule(f"Viewer{port}", network, port, "the dashboard, for a viewer")
         if stack.open_to_the_world:
