@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ops.settings import Settings
 from ops.uptime.history import PART_BYTES
 from tests.git_places import ENVIRON, clone_of, git, person_pushes
 
@@ -296,9 +297,52 @@ def lint(actionlint, shellcheck, file):
     )
 
 
-def test_it_may_do_no_more_than_commit_and_tell_of_incidents(workflow):
+def test_it_may_do_no_more_than_commit_tell_of_incidents_and_say_to_aws_who_it_is(workflow):
     assert workflow["permissions"] == {}
-    assert workflow["jobs"]["check"]["permissions"] == {"contents": "write", "issues": "write"}
+    allowed = {"contents": "write", "issues": "write", "id-token": "write"}
+    assert workflow["jobs"]["check"]["permissions"] == allowed
+
+
+# --- the door
+
+
+@pytest.fixture
+def credentials(workflow):
+    """The step that takes the probe's role."""
+    return next(step for step in workflow["jobs"]["check"]["steps"] if "configure-aws" in step.get("uses", ""))
+
+
+def test_only_with_the_probes_role_it_runs_in_the_environment_that_the_stack_trusts(workflow):
+    trusted = Settings().stack.github.probe_environment
+    environment = workflow["jobs"]["check"]["environment"]
+    assert environment["name"] == f"${{{{ vars.KPI_PROBE_ROLE_ARN != '' && '{trusted}' || '' }}}}"
+    assert environment["deployment"] == "false"  # else two an hour are listed as deployed
+
+
+def test_the_role_is_taken_before_the_look_where_there_is_one_and_something_to_look_at(workflow, credentials, steps):
+    all_steps = workflow["jobs"]["check"]["steps"]
+    assert all_steps.index(credentials) < all_steps.index(steps["look"])
+    assert credentials["if"] == f"vars.KPI_PROBE_ROLE_ARN != '' && ({steps['look']['if']})"
+    assert credentials["with"]["role-to-assume"] == steps["look"]["env"]["PROBE_ROLE"]
+    assert "KPI_PROBE_ROLE_ARN" in steps["look"]["env"]["PROBE_ROLE"]
+
+
+def test_a_role_that_cannot_be_taken_stops_no_look(credentials):
+    assert credentials["continue-on-error"] == "true"
+    assert int(credentials["with"]["action-timeout-s"]) == 60  # else it tries for minutes
+
+
+@pytest.mark.parametrize(("role", "words"), [("", []), ("arn:aws:iam::111122223333:role/probe", ["--knock"])])
+def test_it_knocks_with_the_probes_role_and_not_without(steps, environ, tmp_path, role, words):
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    done = run_step(steps["look"], tmp_path, environ | {"RUNNER_TEMP": str(tmp_path)}, PROBE_ROLE=role)
+    assert done.stdout.splitlines() == ["-m", "ops.uptime", "check", "--push", *words]
+
+
+# --- when, and with what
 
 
 def test_it_runs_twice_an_hour_off_the_full_hour_one_at_a_time_and_not_for_ever(workflow):
