@@ -1,6 +1,6 @@
-"""The whole story on this machine: sales -> snapshot -> S3 -> dashboard -> probe -> report, with nothing to pay for.
+"""The whole story on this machine: sales -> snapshot -> AWS -> dashboard -> probe -> report, with nothing to pay for.
 
-The same code as in earnest. Only S3 is another: moto's, over HTTP, in memory.
+The same code as in earnest. Only AWS is another: moto's, over HTTP, in memory.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
@@ -16,8 +16,10 @@ from etl.contract import Manifest
 from etl.errors import StoreError
 from etl.store import DirectoryStore, Overtaken, Run, S3Store, publish, s3_client
 from ops import embedded, server
+from ops.cloud.stacks import clients
 from ops.server import Running
 from ops.settings import Settings
+from ops.stack.trial import trial
 from ops.stages import Story
 from ops.uptime import record
 from ops.uptime.data import freshness_line, judge
@@ -61,7 +63,7 @@ def demo(
     _make(world.directory)
     with ExitStack() as started:
         local, manifest = _snapshot(shop, story, world)
-        store = _bucket(settings, story, world, started)
+        store = _provision(settings, story, world, started)
         _publish(store, manifest, local, story, world.now())
         running = _serve(store, port, story, world, started)
         result = _probe(running.url, story)
@@ -94,14 +96,23 @@ def _snapshot(shop: Shop, story: Story, world: Surroundings) -> tuple[DirectoryS
     return DirectoryStore(out), manifest
 
 
-def _bucket(settings: Settings, story: Story, world: Surroundings, started: ExitStack) -> S3Store:
-    with story.stage("s3") as stage:
-        endpoint = started.enter_context(embedded.s3_server())
+def _provision(settings: Settings, story: Story, world: Surroundings, started: ExitStack) -> S3Store:
+    with story.stage("provision") as stage:
+        endpoint = started.enter_context(embedded.aws_server())
         embedded.point_aws_at(endpoint, world.environ)
         world.environ["KPI_DASHBOARD__CACHE"] = ""  # each demo is a store of its own, and nothing of it shall remain
+        made = trial(
+            settings,
+            clients(),
+            world.directory,
+            image=embedded.IMAGE_PARAMETER,
+            now=world.now,
+            clock=story.clock,
+            sleep=world.sleep,
+        )
         store = S3Store(s3_client(), settings.s3.bucket, settings.s3.prefix)
-        embedded.make_bucket(store.client, store.bucket)
-        stage.told = f"{endpoint}, bucket {store.bucket}, versioned"
+        versioned = ", and the bucket's versioning, set since" * embedded.version(store.client, store.bucket)
+        stage.told = f"{endpoint}: {made.text}{versioned}"
     return store
 
 

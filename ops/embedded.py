@@ -1,6 +1,7 @@
-"""An S3 on this machine for the demo and for trials: moto's HTTP server, in memory, gone with the process."""
+"""An AWS on this machine for the demo and for trials: moto's HTTP server, in memory, gone with the process."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,14 +10,21 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 REGION = "us-east-1"
+# Of the parameters that name images moto has none for Ubuntu.
+IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """A running server; gives its address on a free loopback port."""
+def aws_server() -> Iterator[str]:
+    """A running server; gives its address on a free loopback port.
+
+    It warns of each resource that its CloudFormation does not know; ops/stack/trial.py finds that out and tells it.
+    """
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
+    logging.getLogger("moto").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "Tried to parse .* not supported by moto")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -53,7 +61,9 @@ def _embedded(endpoint: str) -> Mapping[str, str]:
     }
 
 
-def make_bucket(client: "S3Client", bucket: str) -> None:
-    """A versioned bucket, as `fab provision` would make it."""
-    client.create_bucket(Bucket=bucket)
+def version(client: "S3Client", bucket: str) -> bool:
+    """Have a bucket keep versions, as the stack's template says; whether it did not."""
+    if client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled":
+        return False
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return True

@@ -197,7 +197,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(workplace, s3_endpoint,
 
 
 def test_what_is_in_the_way_of_the_demo_is_named(fab, workplace):
-    for name in ("sample.csv", "serve.log"):
+    for name in ("sample.csv", "provision.log", "serve.log"):
         (workplace / ".demo" / name).mkdir(parents=True)
         done = fab("demo", "--once", "--port", "0")
         assert done.returncode == 3
@@ -242,17 +242,24 @@ def test_uptime_check_of_a_page_that_is_not_there_records_it_and_exits_with_1(fa
 # --- the demo --------------------------------------------------------------------------------------------------------
 
 
-def test_the_demo_tells_seven_stages_and_leaves_a_report_that_says_up(fab, workplace):
-    done = fab("demo", "--once", "--port", "0")
+def test_the_demo_tells_seven_stages_and_leaves_a_report_that_says_up(fab, workplace, closed_port):
+    persons = {"AWS_PROFILE": "not-there", "AWS_ENDPOINT_URL_EC2": f"http://127.0.0.1:{closed_port}"}
+    done = fab("demo", "--once", "--port", "0", AWS_ENDPOINT_URL=f"http://127.0.0.1:{closed_port}", **persons)
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("[")] == ["ok"] * 7
     last = done.stdout.splitlines()[-9:]
     assert [line.split()[0] for line in last] == [
-        *("stage", "sample", "etl", "s3", "publish", "serve", "probe", "report", "total"),
+        *("stage", "sample", "etl", "provision", "publish", "serve", "probe", "report", "total"),
     ]
     report = (workplace / ".demo" / "uptime.md").read_text()
     assert "Everything is up" in report
     assert "Freshness: `fresh: " in report
+    (provisioned,) = [line for line in done.stderr.splitlines() if " provision " in line]
+    assert "moto left out 11 Alarm, 1 EIPAssociation, 6 MetricFilter, 1 BucketPolicy, 1 TopicPolicy" in provisioned
+    assert "and the bucket's versioning, set since" in provisioned
+    log = (workplace / ".demo" / "provision.log").read_text()
+    (of,) = re.findall(r" of the stack's (\d+) resources", provisioned)
+    assert f"{of} to add" in log
 
 
 def test_a_demo_on_ones_own_sales_shows_them(fab, sample_csv):
