@@ -83,6 +83,43 @@ def stack(**fields):
     return {"stack": lambda said: {**said, **fields}}
 
 
+OTHERS = "arn:aws:sqs:eu-west-2:999999999999:others"
+STRANGER = {"Protocol": "sqs", "Endpoint": OTHERS, "SubscriptionArn": "arn:aws:sns:eu-west-2:123456789012:t:1"}
+RETENTION = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 3650}}
+SHARED = {"ImageId": "ami-1", "SharedWith": [{"OrganizationArn": "arn:aws:organizations::999999999999:organization/o"}]}
+MINE = {"SnapshotId": "snap-1", "SharedWith": []}
+ENDS = {"AlarmName": "idle", "AlarmActions": ["arn:aws:automate:eu-west-2:ec2:terminate"]}
+CHECKS = "log group /kpi-ops/checks"
+EVES = {"filterName": "Eve", "logGroupName": "/eve"}
+NAMED = [{"Key": "domain-name-servers", "Values": [{"Value": "192.0.2.53"}]}]
+BLOCKED = {"InternetGatewayBlockMode": "block-bidirectional"}
+
+
+def also(**fields):
+    return lambda listed: [*listed, fields]
+
+
+def with_fields(**fields):
+    return lambda said: {**said, **fields}
+
+
+def first(**fields):
+    return lambda listed: [{**listed[0], **fields}, *listed[1:]]
+
+
+def edge_association(tables):
+    return [{**tables[0], "Associations": [*tables[0]["Associations"], {"GatewayId": "igw-1"}]}, *tables[1:]]
+
+
+def ends_the_host(found):
+    """An alarm of somebody's with the host's dimension."""
+    return [*found, {**ENDS, "Dimensions": found[0]["Dimensions"]}]
+
+
+def ends_the_host_by_a_sum(found):
+    return [*found, {**ENDS, "Metrics": [{"MetricStat": {"Metric": {"Dimensions": found[0]["Dimensions"]}}}]}]
+
+
 UNTIED = {"VolumeId": "vol-1", "DeleteOnTermination": False}
 UNCONFIRMED = {"Protocol": "email", "Endpoint": "ops@shop.example", "SubscriptionArn": "PendingConfirmation"}
 BY_HAND = [
@@ -109,6 +146,23 @@ BY_HAND = [
     ("github.provider", {"provider": {"ClientIDList": ["sts.amazonaws.com"], "Url": "elsewhere.example"}}),
     ("topic.told", {"topic_subscriptions": [UNCONFIRMED]}),
     ("dashboard.there", {"dashboard": "no JSON"}),
+    ("stack.by-itself", stack(RoleARN="arn:aws:iam::123456789012:role/admin")),
+    ("stack.by-itself", stack(NotificationARNs=[OTHERS])),
+    ("stack.by-itself", stack(RollbackConfiguration={"RollbackTriggers": [{"Arn": OTHERS}]})),
+    ("bucket.no-lock", {"bucket_lock": {"ObjectLockConfiguration": {"Rule": RETENTION}}}),
+    ("bucket.no-events", {"bucket_events": with_fields(EventBridgeConfiguration={})}),
+    ("network.routes", {"route_tables": edge_association}),
+    ("network.gateway", only("subnets", BlockPublicAccessStates=BLOCKED)),
+    ("network.dns", {**only("vpcs", DhcpOptionsId="dopt-1"), "dhcp_options": {"DhcpConfigurations": NAMED}}),
+    ("host.no-shared-copies", {"copies": [MINE], "images": [SHARED]}),
+    ("role.profile", {"profiles_of the role": also(InstanceProfileName="eves")}),
+    ("logs.metrics", {"filters of /kpi-ops/checks": first(fieldSelectionCriteria='@aws.account = "999999999999"')}),
+    ("logs.metrics-only-ours", {"filters to PageTime": also(**EVES)}),
+    ("logs.plain", {CHECKS: with_fields(kmsKeyId="arn:aws:kms:eu-west-2:123456789012:key/1")}),
+    ("logs.plain", {CHECKS: with_fields(logGroupClass="INFREQUENT_ACCESS")}),
+    ("alarms.no-others", {"alarms_on hosts": ends_the_host}),
+    ("alarms.no-others", {"alarms_on hosts": ends_the_host_by_a_sum}),
+    ("topic.no-strangers", {"topic_subscriptions": also(**STRANGER)}),
 ]  # fmt: skip
 
 
@@ -145,6 +199,26 @@ def test_what_aws_does_not_let_us_see_is_unknown_and_no_rule_takes_it_for_good(a
     assert all(finding.seen for finding in told)
     assert "bad" not in {finding.state for finding in findings}
     assert posture.code(findings) == ExitCode.COULD_NOT
+
+
+def test_a_subscription_that_swallows_alarms_tells_nobody(answered):
+    (question,) = [question for question in answered.answers if question.startswith("subscription ")]
+    everything = states(judged(answered, **{question: with_fields(FilterPolicy="{}")}))
+    assert set(everything.values()) == {"good"}
+    some = states(judged(answered, **{question: with_fields(FilterPolicy='{"severity": ["high"]}')}))
+    assert some["topic.told"] == "bad"
+
+
+def test_a_bucket_of_that_name_in_another_account_is_told_as_such(answered):
+    told = states(judged(answered, refusals=("bucket location",), own_buckets=[]))
+    assert told["bucket.there"] == "bad"
+    assert states(judged(answered, refusals=("bucket location",)))["bucket.there"] == "unknown"
+
+
+def test_an_answer_of_another_form_is_unknown(answered):
+    findings = judged(answered, volumes=[{}], alarms=[{"AlarmName": None}], vpcs="none")
+    assert "unknown" in set(states(findings).values())
+    assert posture.code(findings) != ExitCode.GOOD
 
 
 @pytest.mark.parametrize("question", ["vpcs", "groups", "instances", "volumes", "subnets"])

@@ -11,7 +11,9 @@ from ops.stack.policy import Decision, PolicyError, Principal, Request, decide, 
 
 FLAGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 ABORTED_DAYS = 7
+EVENT_BRIDGE = "EventBridgeConfiguration"  # it is on where it is told at all: it holds nothing
 FIRST_REGION = "us-east-1"  # whose buckets have no location
+OLD_NAMES = {"EU": "eu-west-1"}
 BLOCK = (
     "aws s3api put-public-access-block --bucket {bucket} --public-access-block-configuration "
     "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
@@ -21,11 +23,22 @@ POLICY = "aws s3api put-bucket-policy --bucket {bucket}, with what `fab render` 
 
 
 def _there(case: Case) -> Iterator[str]:
-    said = case.of("bucket location")
+    try:
+        said = case.of("bucket location")
+    except CannotTell:
+        if case.settings.s3.bucket in case.of("own buckets"):
+            raise
+        yield f"{case.settings.s3.bucket} is no bucket of this account"
+        return
     if said is None:
         yield f"there is no bucket {case.settings.s3.bucket}"
-    elif (region := said.get("LocationConstraint") or FIRST_REGION) != case.account.region:
+    elif (region := _region(said)) != case.account.region:
         yield f"it is in {region}"
+
+
+def _region(said: Mapping[str, Any]) -> str:
+    named = str(said.get("LocationConstraint") or FIRST_REGION)
+    return OLD_NAMES.get(named, named)
 
 
 def _bucket(case: Case, question: str) -> Mapping[str, Any]:
@@ -66,6 +79,8 @@ def _encryption(case: Case) -> Iterator[str]:
         yield f"encrypted by {', '.join(str(one.get('SSEAlgorithm')) for one in used) or 'nothing'}"
     for key in (one["KMSMasterKeyID"] for one in used if one.get("KMSMasterKeyID")):
         yield f"by the key {key}, which [s3] does not name: without it nothing can be read"
+    if case.settings.s3.encryption == "aws:kms" and not any(rule.get("BucketKeyEnabled") for rule in rules):
+        yield "each object asks KMS for its key: the bucket has none"
 
 
 def _versions(case: Case) -> Iterator[str]:
@@ -115,7 +130,7 @@ def _aborted(case: Case) -> Iterator[str]:
 def _keeps(case: Case) -> Iterator[str]:
     for rule in _lifecycle(case):
         for action in ("Expiration", "Transitions", "NoncurrentVersionTransitions"):
-            if rule.get(action) and set(rule[action]) != {"ExpiredObjectDeleteMarker"}:
+            if rule.get(action) and list(rule[action]) != ["ExpiredObjectDeleteMarker"]:
                 yield f"{rule.get('ID', 'a rule')} has {action}"
 
 
@@ -169,6 +184,12 @@ def _decided(case: Case, asked: Request) -> Decision:
         raise CannotTell(f"the bucket's policy is not understood: {error}") from error
 
 
+def _no_lock(case: Case) -> Iterator[str]:
+    held = _bucket(case, "bucket lock").get("ObjectLockConfiguration", {}).get("Rule")
+    if held:
+        yield f"what is put in cannot be deleted: {held.get('DefaultRetention')}"
+
+
 def _without(question: str, field: str, what: str) -> Callable[[Case], Told]:
     def judge(case: Case) -> Told:
         if _bucket(case, question).get(field):
@@ -210,6 +231,13 @@ RULES = (
     Rule(
         "bucket.forgets-older-versions", "older versions go after [stack] noncurrent_days", LIFECYCLE, _forgets_versions
     ),
+    Rule(
+        "bucket.no-lock",
+        "nothing locks them longer",
+        "aws s3api put-object-lock-configuration --bucket {bucket} "
+        "--object-lock-configuration ObjectLockEnabled=Enabled",
+        _no_lock,
+    ),
     Rule("bucket.keeps-older-versions", "they do not go earlier", LIFECYCLE, _keeps_versions),
     Rule("bucket.forgets-aborted-uploads", "what is left of aborted uploads goes within a week", LIFECYCLE, _aborted),
     Rule("bucket.keeps-what-is-current", "nothing that is current expires or moves", LIFECYCLE, _keeps),
@@ -242,7 +270,7 @@ RULES = (
         lambda case: (
             f"it has {field}"
             for field, value in _bucket(case, "bucket events").items()
-            if value and field.endswith(("Configuration", "Configurations"))
+            if (value and field.endswith("Configurations")) or field == EVENT_BRIDGE
         ),
     ),
 )

@@ -15,13 +15,13 @@ from ops.stack.answers import Refused
 from ops.stack.desk import Clients
 from ops.stack.driver import pages
 from ops.stack.preflight import Who
-from ops.stack.template import alarms
+from ops.stack.template import alarms, bursts
 
 Listed = list[Mapping[str, Any]]
 GONE = ("shutting-down", "terminated")
 NO_STACK = "ValidationError"
 NO_ROLE = "NoSuchEntity"
-NO_CREDITS = ("InvalidInstanceID.BurstableInstance", "UnsupportedOperation")  # of types that save none
+DEFAULT = "default"  # of a VPC without DHCP options of its own
 
 # What lies in a VPC: question -> operation, field of its answer, filter that the id of the VPC goes into.
 OF_VPC = {
@@ -51,6 +51,7 @@ OF_BUCKET = {
     "bucket cors": ("get_bucket_cors", ("NoSuchCORSConfiguration",)),
     "bucket replication": ("get_bucket_replication", ("ReplicationConfigurationNotFoundError",)),
     "bucket events": ("get_bucket_notification_configuration", ()),
+    "bucket lock": ("get_object_lock_configuration", ("ObjectLockConfigurationNotFoundError",)),
 }
 
 
@@ -87,6 +88,7 @@ def gather(clients: Clients, settings: Settings, who: Who) -> Account:
     _logs(notes, clients.logs, who)
     _alarms(notes, clients, settings, who)
     notes.ask("tagged", lambda: _tagged(clients.tagging, settings))
+    notes.ask("ended", lambda: _ended(clients.ec2, settings))
     return Account(who.account, who.region, who.partition, notes.answers, notes.refusals)
 
 
@@ -119,6 +121,13 @@ def _of_vpc(notes: _Notes, ec2: Any, vpc: str) -> None:
     for question, asked in OF_VPC.items():
         _of_kind(notes, ec2, vpc, question, asked)
     notes.ask("instances", lambda: _instances(ec2, vpc))
+    _name_servers(notes, ec2)
+
+
+def _name_servers(notes: _Notes, ec2: Any) -> None:
+    options = [vpc.get("DhcpOptionsId", DEFAULT) for vpc in notes.answers.get("vpcs") or ()]
+    if len(options) == 1 and options[0] != DEFAULT:
+        notes.ask("dhcp options", lambda: ec2.describe_dhcp_options(DhcpOptionsIds=options)["DhcpOptions"][0])
 
 
 def _of_kind(notes: _Notes, ec2: Any, vpc: str, question: str, asked: tuple[str, str, str]) -> None:
@@ -130,6 +139,14 @@ def _instances(ec2: Any, vpc: str) -> Listed:
     reservations = _all(ec2.describe_instances, "Reservations", Filters=_where({"vpc-id": vpc}))
     every = [instance for reservation in reservations for instance in reservation["Instances"]]
     return [instance for instance in every if instance["State"]["Name"] not in GONE]
+
+
+def _ended(ec2: Any, settings: Settings) -> Listed:
+    """Instances that were ours: AWS tells of them, and of their tags, for an hour or so."""
+    ours = {f"tag:{key}": value for key, value in names.tags(settings).items()}
+    ended = [*_where(ours), {"Name": "instance-state-name", "Values": list(GONE)}]
+    reservations = _all(ec2.describe_instances, "Reservations", Filters=ended)
+    return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
 def _rules(notes: _Notes, ec2: Any, group: str) -> None:
@@ -161,13 +178,22 @@ def _host(notes: _Notes, ec2: Any) -> None:
     notes.ask("user data", lambda: _attribute(ec2.describe_instance_attribute, "UserData", InstanceId=own))
     shutdown = "InstanceInitiatedShutdownBehavior"
     notes.ask("shutdown", lambda: _attribute(ec2.describe_instance_attribute, shutdown, InstanceId=own))
-    credits_of = ec2.describe_instance_credit_specifications
-    notes.ask("credits", lambda: credits_of(InstanceIds=[own])["InstanceCreditSpecifications"], *NO_CREDITS)
+    notes.ask("credits", lambda: _credits(ec2, instances[0]))
     notes.ask("addresses", lambda: ec2.describe_addresses(Filters=_where({"instance-id": own}))["Addresses"])
     attached = _where({"attachment.instance-id": own})
     volumes = notes.ask("volumes", lambda: _all(ec2.describe_volumes, "Volumes", Filters=attached)) or ()
     if volumes:
-        notes.ask("copies", lambda: _copies(ec2, [volume["VolumeId"] for volume in volumes]))
+        copies = notes.ask("copies", lambda: _copies(ec2, [volume["VolumeId"] for volume in volumes]))
+        if copies:
+            notes.ask("images", lambda: _images(ec2, {copy["SnapshotId"] for copy in copies}))
+
+
+def _credits(ec2: Any, instance: Mapping[str, Any]) -> Any:
+    """None of a type that saves none: AWS refuses the question."""
+    if not bursts(instance["InstanceType"]):
+        return None
+    asked = ec2.describe_instance_credit_specifications
+    return asked(InstanceIds=[instance["InstanceId"]])["InstanceCreditSpecifications"]
 
 
 def _copies(ec2: Any, volumes: list[str]) -> Listed:
@@ -184,14 +210,34 @@ def _copies(ec2: Any, volumes: list[str]) -> Listed:
     ]
 
 
+def _images(ec2: Any, copies: set[str]) -> Listed:
+    """Images of ours that are made of such copies, each with whom it is shared with."""
+    return [
+        {
+            "ImageId": image["ImageId"],
+            "SharedWith": ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="launchPermission")[
+                "LaunchPermissions"
+            ],
+        }
+        for image in _all(ec2.describe_images, "Images", Owners=["self"])
+        if copies & {device.get("Ebs", {}).get("SnapshotId") for device in image.get("BlockDeviceMappings", ())}
+    ]
+
+
 # --- the bucket ------------------------------------------------------------------------------------------------------
 
 
 def _bucket(notes: _Notes, s3: Any, bucket: str, account: str) -> None:
     """All of it may be asked only of the owner that we are: else another's bucket would be taken for ours."""
     own = {"Bucket": bucket, "ExpectedBucketOwner": account}
+    notes.ask("own buckets", lambda: _own_buckets(s3, bucket))
     for question, (operation, absent) in OF_BUCKET.items():
         _of_bucket(notes, getattr(s3, operation), question, own, absent)
+
+
+def _own_buckets(s3: Any, bucket: str) -> list[str]:
+    """Ours of that name: another's is refused in the same words as one that we may not see."""
+    return [said["Name"] for said in s3.list_buckets(Prefix=bucket, MaxBuckets=1).get("Buckets", ())]
 
 
 def _of_bucket(notes: _Notes, call: Any, question: str, own: Mapping[str, str], absent: tuple[str, ...]) -> None:
@@ -206,6 +252,7 @@ def _roles(notes: _Notes, iam: Any, settings: Settings, who: Who) -> None:
     for role in (host, *(name for name, _ in names.workflow_roles(settings).values())):
         _role(notes, iam, role)
     notes.ask("profile", lambda: iam.get_instance_profile(InstanceProfileName=host)["InstanceProfile"], NO_ROLE)
+    notes.ask("profiles of the role", lambda: _profiles(iam, host), NO_ROLE)
     if settings.stack.github.repository:
         provider = f"arn:{who.partition}:iam::{who.account}:oidc-provider/{names.GITHUB_HOST}"
         notes.ask("provider", lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider), NO_ROLE)
@@ -233,6 +280,11 @@ def _attached(iam: Any, role: str) -> Listed:
     ]
 
 
+def _profiles(iam: Any, role: str) -> Listed:
+    listed = _marked(iam.list_instance_profiles_for_role, RoleName=role)
+    return [profile for page in listed for profile in page["InstanceProfiles"]]
+
+
 def _marked(call: Any, **fields: Any) -> Listed:
     """Pages as IAM gives them."""
     given, pages_of = call(**fields), []
@@ -257,6 +309,14 @@ def _document(notes: _Notes, iam: Any, arn: str) -> None:
 def _logs(notes: _Notes, logs: Any, who: Who) -> None:
     for group in monitoring.LOG_GROUPS:
         _log_group(notes, logs, group, f"arn:{who.partition}:logs:{who.region}:{who.account}:log-group:{group}")
+    for made in monitoring.METRIC_FILTERS:
+        _filters_to(notes, logs, made.metric)
+
+
+def _filters_to(notes: _Notes, logs: Any, metric: str) -> None:
+    """Those of all log groups of the account."""
+    of = {"metricName": metric, "metricNamespace": monitoring.NAMESPACE}
+    notes.ask(f"filters to {metric}", lambda: _small(logs.describe_metric_filters, "metricFilters", **of))
 
 
 def _log_group(notes: _Notes, logs: Any, group: str, arn: str) -> None:
@@ -289,6 +349,10 @@ def _small(call: Any, field: str, **fields: Any) -> Listed:
 def _alarms(notes: _Notes, clients: Clients, settings: Settings, who: Who) -> None:
     wanted = [names.alarm(settings, made) for made in alarms(settings)]
     told = notes.ask("alarms", lambda: _all(clients.cloudwatch.describe_alarms, "MetricAlarms", AlarmNames=wanted))
+    on_hosts = f"arn:{who.partition}:automate:{who.region}:ec2:"
+    notes.ask(
+        "alarms on hosts", lambda: _all(clients.cloudwatch.describe_alarms, "MetricAlarms", ActionPrefix=on_hosts)
+    )
     for alarm in told or ():
         _tags_of_alarm(notes, clients.cloudwatch, alarm["AlarmArn"])
     dashboard = names.dashboard(settings)
@@ -310,8 +374,16 @@ def _topic(notes: _Notes, sns: Any, arn: str) -> None:
     if notes.ask("topic", lambda: sns.get_topic_attributes(TopicArn=arn)["Attributes"], *absent) is None:
         return
     subscribed = sns.list_subscriptions_by_topic
-    notes.ask("topic subscriptions", lambda: _all(subscribed, "Subscriptions", TopicArn=arn))
+    told = notes.ask("topic subscriptions", lambda: _all(subscribed, "Subscriptions", TopicArn=arn)) or ()
+    for one in told:
+        if one["SubscriptionArn"].startswith("arn:"):
+            _subscription(notes, sns, one["SubscriptionArn"])
     notes.ask("topic tags", lambda: sns.list_tags_for_resource(ResourceArn=arn)["Tags"])
+
+
+def _subscription(notes: _Notes, sns: Any, arn: str) -> None:
+    asked = sns.get_subscription_attributes
+    notes.ask(f"subscription {arn}", lambda: asked(SubscriptionArn=arn)["Attributes"], "NotFound")
 
 
 def _tagged(tagging: Any, settings: Settings) -> Listed:

@@ -16,6 +16,7 @@ METADATA = (
 )
 ANEW = "`fab provision --allow-replace` after a change of the settings makes it anew; or mend it as seen above"
 SHOWN_LETTERS = 60
+WHOM = ("UserId", "Group", "OrganizationArn", "OrganizationalUnitArn")  # a copy may be shared with
 SECRETS = ("AKIA", "ASIA", "BEGIN RSA PRIVATE", "BEGIN OPENSSH PRIVATE", "BEGIN PRIVATE", "aws_secret", "password=")
 
 
@@ -97,6 +98,9 @@ def _address(case: Case) -> Iterator[str]:
         yield f"it has {len(addresses)} Elastic IPs"
     if not case.settings.stack.elastic_ip and addresses:
         yield f"it has the Elastic IP {addresses[0].get('PublicIp')}, and [stack] elastic_ip is off"
+    made = _outputs(case).get("PublicAddress")
+    if case.settings.stack.elastic_ip and made and made not in [one.get("PublicIp") for one in addresses]:
+        yield f"{made}, which the stack made, does not lead to it"
     if not addresses and not case.instance.get("PublicIpAddress") and case.instance["State"]["Name"] == "running":
         yield "it has no public address"
 
@@ -129,15 +133,21 @@ def _one_disk(case: Case) -> Iterator[str]:
 def _disk_goes(case: Case) -> Iterator[str]:
     for device in case.instance.get("BlockDeviceMappings") or ():
         if not device.get("Ebs", {}).get("DeleteOnTermination"):
-            yield f"{device['Ebs'].get('VolumeId')} stays when the host goes"
+            yield f"{device.get('Ebs', {}).get('VolumeId')} stays when the host goes"
 
 
 def _copies(case: Case) -> Iterator[str]:
     _volumes(case)
-    for copy in case.found("copies"):
+    copies = case.found("copies")
+    for copy in [*copies, *(case.found("images") if copies else ())]:
         for shared in copy["SharedWith"]:
-            with_whom = shared.get("UserId") or ("everybody" if shared.get("Group") == "all" else shared.get("Group"))
-            yield f"{copy['SnapshotId']}, a copy of its disk, is shared with {with_whom}"
+            called = copy.get("SnapshotId") or copy.get("ImageId")
+            yield f"{called}, a copy of its disk, is shared with {_whom(shared)}"
+
+
+def _whom(shared: Thing) -> str:
+    named = next((str(shared[field]) for field in WHOM if shared.get(field)), "somebody")
+    return "everybody" if named == "all" else named
 
 
 def _credits(case: Case) -> Iterator[str]:
@@ -256,7 +266,8 @@ RULES = (
     Rule(
         "host.no-shared-copies",
         "no copy of its disk is shared",
-        "aws ec2 reset-snapshot-attribute --attribute createVolumePermission --snapshot-id SNAPSHOT",
+        "aws ec2 reset-snapshot-attribute --attribute createVolumePermission --snapshot-id SNAPSHOT; of an image, "
+        "aws ec2 reset-image-attribute --attribute launchPermission --image-id IMAGE",
         _copies,
     ),
     Rule(

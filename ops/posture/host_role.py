@@ -12,6 +12,7 @@ from ops.stack import names
 from ops.stack.policy import PolicyError, Principal, Request, allowed
 
 OTHERS = "somebody-elses-bucket"
+ELSEWHERE = ("raw/", "other/")  # no prefix holds both but the empty one, which holds everything
 INLINE = "aws iam put-role-policy or delete-role-policy --role-name {role}, as `fab render` writes them for Role"
 HOUR_S = 3600
 
@@ -106,12 +107,14 @@ def _reads(case: Case) -> Iterator[str]:
 
 
 def _reads_no_more(case: Case) -> Iterator[str]:
-    elsewhere = (f"arn:{case.account.partition}:s3:::{OTHERS}/x", _bucket(case, "/raw/x"))
+    prefix = case.settings.s3.prefix
+    other = [folder for folder in ELSEWHERE if not folder.startswith(prefix) and not prefix.startswith(folder)][:1]
+    elsewhere = (f"arn:{case.account.partition}:s3:::{OTHERS}/x", *(_bucket(case, f"/{one}x") for one in other))
     yield from _cannot(
         case,
         *(Request(action, where) for action in ("s3:GetObject", "s3:GetObjectVersion") for where in elsewhere),
         _listing(case),
-        _listing(case, s3_prefix="raw/"),
+        *(_listing(case, s3_prefix=one) for one in other),
         Request("s3:ListAllMyBuckets"),
         Request("secretsmanager:GetSecretValue", _arn(case, "secretsmanager", "secret:x")),
         Request("dynamodb:GetItem", _arn(case, "dynamodb", "table/x")),
@@ -202,6 +205,9 @@ def _profile(case: Case) -> Iterator[str]:
         yield f"there is no instance profile {role}"
     elif [one["RoleName"] for one in profile["Roles"]] != [role]:
         yield f"it holds {', '.join(one['RoleName'] for one in profile['Roles']) or 'no role'}"
+    for one in case.of("profiles of the role") or ():
+        if one["InstanceProfileName"] != role:
+            yield f"the profile {one['InstanceProfileName']} holds the role too"
 
 
 def _ours(judge: Any, *more: str) -> Any:
@@ -246,7 +252,7 @@ RULES = (
     ),
     Rule(
         "role.profile",
-        "the instance profile holds this role",
+        "the instance profile holds this role, and no other profile does",
         "aws iam add-role-to-instance-profile --instance-profile-name {role} --role-name {role}",
         _profile,
     ),

@@ -1,7 +1,6 @@
 """The security group: who gets in where, and what the host may reach. Pure."""
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 
 from ops.posture.case import Case
 from ops.posture.rules import Rule
@@ -125,13 +124,6 @@ def _one_group(case: Case) -> Iterator[str]:
     for group in groups:
         if len(case.found("vpcs")) == 1 and group["VpcId"] != case.vpc["VpcId"]:
             yield f"{group['GroupId']} is in {group['VpcId']}"
-
-
-def _settings_are_narrow(case: Case) -> Iterator[str]:
-    """What the settings themselves let in."""
-    for network in case.settings.stack.admin_networks:
-        if ip_network(network).prefixlen == 0:
-            yield f"[stack] admin_networks has {network}"
 
 
 RULES = (

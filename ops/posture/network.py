@@ -11,6 +11,8 @@ from ops.posture.rules import Rule
 WORLD = "0.0.0.0/0"
 GONE = ("deleted", "deleting", "failed", "rejected", "expired")
 EVERYTHING = "-1"
+DEFAULT = "default"
+OF_AWS = {"domain-name-servers": ["AmazonProvidedDNS"], "ntp-servers": []}  # what a VPC tells its machines
 REPAIR = "delete it, then `fab provision --plan`; or `fab destroy` and `fab provision` for a new one"
 
 
@@ -34,6 +36,11 @@ def _dns(case: Case) -> Iterator[str]:
     for question, meaning in (("dns", "no names are resolved"), ("dns names", "the host gets no name")):
         if case.of(question) is not True:
             yield meaning
+    if case.vpc.get("DhcpOptionsId", DEFAULT) != DEFAULT:
+        for said in case.found("dhcp options")["DhcpConfigurations"]:
+            values = [value["Value"] for value in said["Values"]]
+            if said["Key"] in OF_AWS and values != OF_AWS[said["Key"]]:
+                yield f"machines are given {said['Key']} {', '.join(values)}"
 
 
 def _subnet(case: Case) -> Iterator[str]:
@@ -74,6 +81,10 @@ def _routes(case: Case) -> Iterator[str]:
         if (route.get("DestinationCidrBlock"), route.get("GatewayId")) not in wanted:
             yield f"it also goes to {_destination(route)} by {_by(route)}"
     yield from (f"its route to {_destination(route)} leads nowhere" for route in routes if _dead(route))
+    for table in case.found("route tables"):
+        for one in table["Associations"]:
+            if one.get("GatewayId"):
+                yield f"what comes in by {one['GatewayId']} goes the ways of {table['RouteTableId']}"
 
 
 def _of_endpoint(route: Thing) -> bool:
@@ -97,6 +108,9 @@ def _gateway(case: Case) -> Iterator[str]:
     gateways = case.found("internet gateways")
     if len(gateways) != 1:
         yield f"{len(gateways)} internet gateways are attached"
+    mode = case.subnet.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off")
+    if mode != "off":
+        yield f"VPC Block Public Access stops it: {mode}"
 
 
 def _other_ways(case: Case) -> Iterator[str]:

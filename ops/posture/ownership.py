@@ -38,6 +38,15 @@ def _guarded(case: Case) -> Iterator[str]:
         yield "its policy is gone" if said is None else "its policy is another"
 
 
+def _by_itself(case: Case) -> Iterator[str]:
+    stack = case.found("stack")
+    if role := stack.get("RoleARN"):
+        yield f"it is changed with the rights of {role}, whoever changes it"
+    yield from (f"{topic} is told what happens to it" for topic in stack.get("NotificationARNs") or ())
+    for trigger in (stack.get("RollbackConfiguration") or {}).get("RollbackTriggers") or ():
+        yield f"{trigger.get('Arn')} undoes its changes"
+
+
 # --- tags ------------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +143,7 @@ def _own(case: Case) -> frozenset[str]:
         ("instances", "InstanceId"),
         ("volumes", "VolumeId"),
         ("addresses", "AllocationId"),
+        ("ended", "InstanceId"),
     )
     found = [str(thing.get(field)) for question, field in ids for thing in case.of(question) or ()]
     return frozenset(found) | _named(case)
@@ -170,6 +180,12 @@ RULES = (
         "no update replaces the host or the bucket unasked",
         "`fab provision`, which sets it again after its next change; or aws cloudformation set-stack-policy",
         _guarded,
+    ),
+    Rule(
+        "stack.by-itself",
+        "nobody's role, topic or alarm hangs on the stack",
+        "aws cloudformation update-stack --use-previous-template, without what is seen above; a role stays",
+        _by_itself,
     ),
     Rule(
         "tags.network",

@@ -51,6 +51,8 @@ def _judged(rule: Rule, case: Case) -> Finding:
         seen = tuple(rule.judge(case))
     except CannotTell as reason:
         return Finding(rule.name, "unknown", rule.holds, (str(reason),))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # AWS has answered in a form of its own
+        return Finding(rule.name, "unknown", rule.holds, (f"an answer is not understood: {error!r}",))
     if not seen:
         return Finding(rule.name, "good", rule.holds)
     return Finding(rule.name, "bad", rule.holds, seen, rule.fix.format_map(_Words(case.words)))

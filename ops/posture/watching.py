@@ -16,6 +16,14 @@ from ops.stack.template import alarms
 
 ALARM = "aws cloudwatch put-metric-alarm, with what `fab render` writes for it"
 RECOVER = "ec2:recover"
+STANDARD = "STANDARD"
+NO_FILTER = "{}"
+ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
+CHANGED = (
+    "applyOnTransformedLogs",
+    "fieldSelectionCriteria",
+    "emitSystemFieldDimensions",
+)  # what a filter may pick besides
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------
@@ -50,8 +58,29 @@ def _filter(found: Mapping[str, Any], wanted: monitoring.MetricFilter) -> Iterat
         (one["metricName"], one["metricNamespace"], one["metricValue"], one.get("unit"), one.get("defaultValue"))
         for one in found["metricTransformations"]
     ]
+    if any(one.get("dimensions") for one in found["metricTransformations"]):
+        yield f"{wanted.metric} is told apart by dimensions, which no alarm names"
+    for field in CHANGED:
+        if found.get(field):
+            yield f"{wanted.metric} has {field} {found[field]}"
     if made != [(wanted.metric, monitoring.NAMESPACE, wanted.value, wanted.unit, wanted.otherwise)]:
         yield f"{wanted.metric} makes {made}"
+
+
+def _only_ours(case: Case) -> Iterator[str]:
+    for made in monitoring.METRIC_FILTERS:
+        for found in case.found(f"filters to {made.metric}"):
+            if (found.get("logGroupName"), found["filterName"]) != (monitoring.CHECKS, made.metric):
+                yield f"{found['filterName']} of {found.get('logGroupName')} makes {made.metric} too"
+
+
+def _plain(case: Case) -> Iterator[str]:
+    for group in monitoring.LOG_GROUPS:
+        found = case.found(f"log group {group}")
+        if key := found.get("kmsKeyId"):
+            yield f"{group} is encrypted with {key}: without it nothing is written or read"
+        if (kind := found.get("logGroupClass", STANDARD)) != STANDARD:
+            yield f"{group} is of the class {kind}, which makes no metrics"
 
 
 def _subscriptions(case: Case) -> Iterator[str]:
@@ -95,6 +124,8 @@ def _watches(case: Case, found: Mapping[str, Any], wanted: Alarm) -> Iterator[st
         yield f"watches {' '.join(map(str, watched))}"
     if dimensions != expected:
         yield f"watches it of {dimensions or 'all'}"
+    if unit := found.get("Unit"):
+        yield f"watches what comes in {unit} only"
 
 
 def _rings(_: Case, found: Mapping[str, Any], wanted: Alarm) -> Iterator[str]:
@@ -127,6 +158,24 @@ def _heard(case: Case, found: Mapping[str, Any], wanted: Alarm) -> Iterator[str]
         yield from (f"does not tell {action} ({field})" for action in sorted(expected - actions))
         yield from (f"also does {action} ({field})" for action in sorted(actions - expected))
     yield from (f"does {action} when it has no data" for action in found.get("InsufficientDataActions") or ())
+
+
+def _no_others(case: Case) -> Iterator[str]:
+    wanted = {names.alarm(case.settings, made) for made in alarms(case.settings)}
+    own = {"Name": "InstanceId", "Value": case.instance["InstanceId"]}
+    for alarm in case.found("alarms on hosts"):
+        if alarm["AlarmName"] not in wanted and own in _dimensions(alarm):
+            yield f"{alarm['AlarmName']} does {', '.join(_actions(alarm))}"
+
+
+def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
+    """Of all metrics that it watches."""
+    counted = [one.get("MetricStat", {}).get("Metric", {}) for one in alarm.get("Metrics") or ()]
+    return [dimension for metric in (alarm, *counted) for dimension in metric.get("Dimensions") or ()]
+
+
+def _actions(alarm: Mapping[str, Any]) -> list[str]:
+    return [action for kind in ACTIONS for action in alarm.get(kind) or () if ":automate:" in action]
 
 
 # --- the topic -------------------------------------------------------------------------------------------------------
@@ -169,12 +218,31 @@ def _told(case: Case) -> Iterator[str]:
         return
     case.found("topic")
     mine = [
-        one for one in case.found("topic subscriptions") if (one["Protocol"], one["Endpoint"]) == ("email", address)
+        one
+        for one in case.found("topic subscriptions")
+        if (one["Protocol"], one["Endpoint"].casefold()) == ("email", address.casefold())
     ]
     if not mine:
         yield f"{address} is not told"
     elif not any(one["SubscriptionArn"].startswith("arn:") for one in mine):
         yield f"{address} has not confirmed yet: no alarm is told"
+    for one in mine:
+        if one["SubscriptionArn"].startswith("arn:"):
+            yield from _swallowed(case, one["SubscriptionArn"], address)
+
+
+def _swallowed(case: Case, subscription: str, address: str) -> Iterator[str]:
+    said = case.of(f"subscription {subscription}") or {}
+    if said.get("FilterPolicy", NO_FILTER) != NO_FILTER:
+        yield f"{address} is told only what fits {said['FilterPolicy']}"
+
+
+def _no_strangers(case: Case) -> Iterator[str]:
+    case.found("topic")
+    for one in case.found("topic subscriptions"):
+        parts = one["Endpoint"].split(":")
+        if parts[0] == "arn" and parts[4] != case.account.account:
+            yield f"{one['Endpoint']} is told, of another account"
 
 
 # --- the dashboard of CloudWatch -------------------------------------------------------------------------------------
@@ -221,11 +289,29 @@ RULES = (
         "aws logs delete-subscription-filter --log-group-name GROUP --filter-name NAME",
         _subscriptions,
     ),
+    Rule(
+        "logs.metrics-only-ours",
+        "nothing else makes the metrics that alarms watch",
+        "aws logs delete-metric-filter --log-group-name GROUP --filter-name NAME",
+        _only_ours,
+    ),
+    Rule(
+        "logs.plain",
+        "logs need no key, and metrics can be made of them",
+        "aws logs disassociate-kms-key --log-group-name GROUP; a class stays: delete the group, then `fab provision`",
+        _plain,
+    ),
     Rule("alarms.there", "every alarm is there", ALARM, _there),
     Rule("alarms.watch", "each watches its metric, of this host", ALARM, _each(_watches)),
     Rule("alarms.ring", "each rings when the settings say", ALARM, _each(_rings)),
     Rule("alarms.silence", "each takes silence for what it means", ALARM, _each(_silence)),
     Rule("alarms.heard", "each tells the topic, and does no more than it should", ALARM, _each(_heard)),
+    Rule(
+        "alarms.no-others",
+        "no other alarm stops, ends or moves the host",
+        "aws cloudwatch delete-alarms --alarm-names NAME, of what is seen above",
+        _no_others,
+    ),
     Rule("topic.there", "the topic that alarms are told to is there", "aws sns create-topic; or `fab drift`", _topic),
     Rule(
         "topic.publishers",
@@ -250,6 +336,12 @@ RULES = (
         "[stack] alarm_email is told, and has confirmed",
         "aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS; then open the mail",
         _told,
+    ),
+    Rule(
+        "topic.no-strangers",
+        "nothing of another account is told",
+        "aws sns unsubscribe --subscription-arn ARN",
+        _no_strangers,
     ),
     Rule(
         "dashboard.there",
