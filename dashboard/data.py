@@ -4,12 +4,12 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from etl.contract import ARTIFACTS, ArtifactFile, Column, ColumnType, Manifest
+from etl.contract import ARTIFACTS, LATER_ARTIFACTS, ArtifactFile, Column, ColumnType, Manifest
 from etl.errors import ContractError, KpiOpsError
 from etl.store import SnapshotCache, SnapshotReader, Whole, cache_of, nothing_at_hand, open_reader, whole
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # pandas and pyarrow take half a second; the server should li
 
 log = logging.getLogger(__name__)
 
-SHOWN: Final = ("daily_kpis", "top_products", "rfm", "cohorts")
+SHOWN: Final = ("daily_kpis", "top_products", "rfm", "cohorts", "product_months")
+REPEATED: Final[Mapping[str, Sequence[str]]] = {
+    "product_months": ("sku",)
+}  # a name for each of many rows: as categories
 FIRST_LOAD_WAIT_S: Final = 20.0
 _STOP_WAIT_S: Final = 1.0
 _ARROW_NAMES: Final[Mapping[ColumnType, tuple[str, ...]]] = {
@@ -61,6 +64,11 @@ class Snapshot:
     def cohorts(self) -> "pd.DataFrame":
         """One row for each cohort and month since."""
         return self.frames["cohorts"]
+
+    @property
+    def product_months(self) -> "pd.DataFrame":
+        """One row for each product and month; none where an earlier release published. `sku` is a category."""
+        return self.frames["product_months"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +210,18 @@ def load(
 
 
 def _shown(manifest: Manifest) -> dict[str, ArtifactFile]:
-    return {name: manifest.artifacts[name].parquet for name in SHOWN}
+    return {name: manifest.artifacts[name].parquet for name in SHOWN if name in manifest.artifacts}
 
 
 def _unchanged(known: Snapshot | None, name: str, file: ArtifactFile) -> "pd.DataFrame | None":
     """The frame of `known`, where it was made of the same bytes."""
-    if known and known.manifest.artifacts[name].parquet.sha256 == file.sha256:
-        return known.frames[name]
-    return None
+    before = known.manifest.artifacts.get(name) if known else None
+    return known.frames[name] if known and before and before.parquet.sha256 == file.sha256 else None
 
 
 def _snapshot(read: Whole, known: Snapshot | None) -> Snapshot:
     """Every frame, checked; those whose bytes were not read are those of `known`."""
-    frames = {}
+    frames = {name: _without_rows(name) for name in LATER_ARTIFACTS - read.current.manifest.artifacts.keys()}
     for name, file in _shown(read.current.manifest).items():
         same = _unchanged(known, name, file)
         frames[name] = frame(name, read.files[file.sha256], file.rows) if same is None else same
@@ -231,8 +238,20 @@ def frame(name: str, parquet: bytes, rows: int) -> "pd.DataFrame":
     except (pa.ArrowException, OSError) as error:
         raise _broken(name, f"is not readable Parquet: {error}", "a Parquet file") from error
     _check(name, table, rows)
-    read: pd.DataFrame = table.to_pandas(date_as_object=False, use_threads=False)
-    return read
+    return _as_frame(name, table)
+
+
+def _without_rows(name: str) -> "pd.DataFrame":
+    """What stands for an artifact that an earlier release did not publish."""
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "int64": pa.int64(), "date": pa.date32()}
+    return _as_frame(name, pa.table({column.name: pa.array([], kinds[column.type]) for column in ARTIFACTS[name]}))
+
+
+def _as_frame(name: str, table: Any) -> "pd.DataFrame":
+    made: pd.DataFrame = table.to_pandas(date_as_object=False, use_threads=False, categories=REPEATED.get(name, ()))
+    return made
 
 
 def _check(name: str, table: Any, rows: int) -> None:

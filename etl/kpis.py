@@ -123,6 +123,32 @@ def top_products(lines: ir.Table, orders: ir.Table) -> ir.Table:
     ).order_by("rank")
 
 
+def product_months(lines: ir.Table, orders: ir.Table) -> ir.Table:
+    """One row per product and month of its invoices in which it was sold or came back."""
+    sale = _.kind == "sale"
+    months = orders.select("invoice", month=_.day.truncate("M")).distinct()
+    sums = (
+        lines.filter(~_.service)
+        .join(months, "invoice")
+        .group_by("sku", "month")
+        .agg(
+            gross_sales=_.amount.sum(where=sale).coalesce(0),
+            returns=-_.amount.sum(where=~sale).coalesce(0),
+            units=_.quantity.sum(where=sale).coalesce(0),
+            orders=_.invoice.nunique(where=sale),
+        )
+    )
+    return sums.select(
+        "sku",
+        "month",
+        "gross_sales",
+        "returns",
+        net_sales=_.gross_sales - _.returns,
+        units=_.units,
+        orders=_.orders,
+    ).order_by("sku", "month")
+
+
 def rfm(orders: ir.Table, lines: ir.Table, last_day: ir.DateValue) -> ir.Table:
     """One row per customer with an order. Scores 1 to 5, 5 best; customers that tie share a score."""
     known = orders.filter(_.customer_id.notnull())

@@ -151,6 +151,7 @@ def _expressions(kept: ir.Table, orders: ir.Table, first_day: date, last_day: da
         "top_products": kpis.top_products(kept, orders),
         "rfm": kpis.rfm(orders, kept, last),
         "cohorts": kpis.cohorts(orders, last, _count_up("months_since", month_count)),
+        "product_months": kpis.product_months(kept, orders),
         "sample_kpis": kpis.sample_kpis(kept),
     }
 

@@ -25,7 +25,7 @@ from etl.store import Run, file_name, sha256
 
 FIRST = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 NAMES = [(artifact, fmt) for artifact in ARTIFACTS for fmt in FORMATS]
-PERIODS = (1, 1, 2, 2, 3, 5, 7, 10, 20, 50)  # a file is a new one in every so many runs
+PERIODS = (1, 1, 2, 2, 3, 4, 5, 7, 10, 20, 25, 50)  # a file is a new one in every so many runs
 ALL_NEW = 100  # so many runs later no file is the same
 
 

@@ -189,6 +189,23 @@ def cohorts(kept):
     return pd.DataFrame(rows, columns=["cohort_month", "months_since", "customers", "active", "retention", "net_sales"])
 
 
+def product_months(kept):
+    """See the contract."""
+    products = kept[~kept["service"]]
+    products = products.assign(month=products["day"].dt.to_period("M").dt.to_timestamp())
+    keys = ["sku", "month"]
+    table = pd.DataFrame(index=products.groupby(keys).size().index)
+    sales = products[~products["cancelled"]].groupby(keys)
+    table["gross_sales"] = sales["amount"].sum()
+    table["returns"] = -products[products["cancelled"]].groupby(keys)["amount"].sum()
+    table["units"] = sales["quantity"].sum()
+    table["orders"] = sales["invoice"].nunique()
+    table = table.fillna(0).astype("int64")
+    table["net_sales"] = table["gross_sales"] - table["returns"]
+    columns = "sku month gross_sales returns net_sales units orders"
+    return table.reset_index().sort_values(keys, ignore_index=True)[columns.split()]
+
+
 def sample_kpis(kept):
     """See the contract."""
     order = ["at", "invoice", "sku", "quantity", "unit_mills", "description", "customer_id", "country"]
@@ -201,7 +218,7 @@ def sample_kpis(kept):
 def artifacts(lines):
     """Artifact name -> frame."""
     kept = kept_lines(lines)
-    return {make.__name__: make(kept) for make in (daily_kpis, top_products, rfm, cohorts, sample_kpis)}
+    return {make.__name__: make(kept) for make in (daily_kpis, top_products, rfm, cohorts, product_months, sample_kpis)}
 
 
 def main(source, out):

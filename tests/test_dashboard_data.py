@@ -156,6 +156,20 @@ def test_frames_have_whole_mills_and_real_dates(shop: Shop):
     assert shop.reads == [f"{name}.parquet" for name in data.SHOWN]
 
 
+def test_what_an_earlier_release_did_not_publish_has_no_rows_until_it_is_published_anew(shop: Shop):
+    held = holder(shop)
+    assert shop.manifest is not None
+    fewer = {name: artifact for name, artifact in shop.manifest.artifacts.items() if name != "product_months"}
+    shop.manifest = shop.manifest.model_copy(update={"artifacts": fewer})
+    earlier = held.refresh().snapshot
+    shop.publish(at=NOON + timedelta(hours=24))
+    later = held.refresh().snapshot
+    assert earlier is not None
+    assert later is not None
+    assert (len(earlier.product_months), len(later.product_months)) == (0, 3)
+    assert [str(kind) for kind in earlier.product_months.dtypes] == [str(kind) for kind in later.product_months.dtypes]
+
+
 def test_an_unchanged_snapshot_costs_one_conditional_question(shop: Shop):
     held = holder(shop)
     first = held.refresh().snapshot

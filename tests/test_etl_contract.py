@@ -86,7 +86,14 @@ def test_a_newer_schema_asks_for_a_newer_release_and_an_older_one_for_a_new_run(
 
 
 def test_the_artifacts_are_those_of_the_contract():
-    assert list(ARTIFACTS) == ["daily_kpis", "top_products", "rfm", "cohorts", "sample_kpis"]
+    assert list(ARTIFACTS) == ["daily_kpis", "top_products", "rfm", "cohorts", "product_months", "sample_kpis"]
+
+
+def test_a_snapshot_of_a_release_that_knew_fewer_artifacts_is_read(text):
+    earlier = changed(text, "artifacts", "product_months", value=KeyError)
+    assert "product_months" not in Manifest.from_json(earlier).artifacts
+    with pytest.raises(ContractError, match="product_months has columns sku string, not"):
+        Manifest.from_json(changed(text, "artifacts", "product_months", "columns", value={"sku": "string"}))
 
 
 def test_every_error_says_what_was_seen_what_was_expected_and_what_to_do():

@@ -186,6 +186,27 @@ def test_cohorts_run_to_the_last_month_of_the_data_with_zeros_where_nobody_came(
     ]
 
 
+def test_a_product_has_a_row_for_each_month_in_which_it_was_sold_or_came_back(computed):
+    rows = computed(
+        line("1", "A", at="2025-12-31 23:59:00"),
+        line("1", "A", at="2026-01-01 00:01:00"),  # an invoice is of the day it began on
+        line("2", "A", at="2026-02-01"),
+        line("2", "BB", 3, at="2026-02-01"),
+        line("C3", "A", -1, at="2026-03-03"),
+        line("4", "POST", at="2026-03-03"),
+    )["product_months"]
+    told = [
+        (r["sku"], r["month"].isoformat(), r["gross_sales"], r["returns"], r["net_sales"], r["units"], r["orders"])
+        for r in rows
+    ]
+    assert told == [
+        ("A", "2025-12-01", 20_000, 0, 20_000, 2, 1),
+        ("A", "2026-02-01", 10_000, 0, 10_000, 1, 1),
+        ("A", "2026-03-01", 0, 10_000, -10_000, 0, 0),
+        ("BB", "2026-02-01", 30_000, 0, 30_000, 3, 1),
+    ]
+
+
 def test_the_sample_is_the_first_500_lines_in_the_order_of_the_contract(computed):
     lines = [line(str(n), at=f"2026-03-{1 + n % 28:02}") for n in range(600)]
     sample = computed(*lines)["sample_kpis"]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.contract import FORMATS, Manifest
+from etl.contract import ARTIFACTS, FORMATS, Manifest
 from etl.errors import (
     ContractError,
     DamagedArtifact,
@@ -26,6 +26,7 @@ from etl.errors import (
 )
 from etl.store import Base, DirectoryStore, Overtaken, Run, S3Store, changes, open_reader, publish, s3_client
 
+FILES = len(ARTIFACTS) * len(FORMATS)
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
 
@@ -41,8 +42,9 @@ def mine(local):
 
 @pytest.fixture
 def other(shop, snapshot_of, tmp_path):
-    """Another shop's snapshot: its store."""
-    snapshot_of([shop(("1", "A", "THING", 1, "2026-03-02", "10", "7", "UK"))], tmp_path / "other")
+    """Another shop's snapshot, made a second later: its store."""
+    sales = shop(("1", "A", "THING", 1, "2026-03-02", "10", "7", "UK"))
+    snapshot_of([sales], tmp_path / "other", now=NOW + timedelta(seconds=1))
     return DirectoryStore(tmp_path / "other")
 
 
@@ -198,7 +200,7 @@ def wait_for(condition, seconds=60):
 def test_a_published_snapshot_reads_back_by_version_and_hash(new_bucket, local, mine):
     store = new_bucket()
     done = publish(store, Run(mine, local), store.published(), now=NOW)
-    assert (done.uploaded, done.unchanged, done.versioned) == (10, 0, True)
+    assert (done.uploaded, done.unchanged, done.versioned) == (FILES, 0, True)
     read = store.current().manifest
     assert read == done.manifest
     assert [file.key for file in files_of(read)][:2] == ["processed/daily_kpis.parquet", "processed/daily_kpis.csv"]
@@ -229,7 +231,7 @@ def test_an_unchanged_snapshot_moves_metadata_json_and_uploads_nothing_else(new_
     first = publish(store, Run(mine, local), store.published(), now=NOW)
     later = mine.model_copy(update={"generated_at": now.replace(hour=23), "run_id": "later"})
     second = publish(store, Run(later, local), store.published(), now=NOW)
-    assert (second.uploaded, second.unchanged) == (0, 10)
+    assert (second.uploaded, second.unchanged) == (0, FILES)
     assert files_of(second.manifest) == files_of(first.manifest)
     assert store.current().manifest.run_id == "later"
 
@@ -266,7 +268,7 @@ def test_a_damaged_manifest_on_s3_is_replaced_and_one_of_a_newer_release_is_not(
 
     for damage in (b"garbage", b'{"schema_version": 0}', b""):
         put(damage)
-        assert publish(store, Run(mine, local), store.published(), now=NOW).uploaded == 10
+        assert publish(store, Run(mine, local), store.published(), now=NOW).uploaded == FILES
         assert store.current().manifest.run_id == mine.run_id
     put(b'{"schema_version": 2}')
     with pytest.raises(NewerContract):
@@ -281,7 +283,7 @@ def test_force_uploads_again_what_the_bucket_has_lost(new_bucket, local, mine):
         store.read(lost)
     assert "etl-sync --force" in caught.value.to_do
     mended = publish(store, Run(mine, local, force=True), store.published(), now=NOW)
-    assert mended.uploaded == 10
+    assert mended.uploaded == FILES
     assert store.read(mended.manifest.artifacts["rfm"].csv)
 
 
@@ -401,6 +403,19 @@ def test_missing_credentials_are_a_denial_and_not_a_traceback(tmp_path):
 
 
 # --- either ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_an_earlier_release_published_is_published_anew_with_the_artifacts_it_did_not_know(
+    new_bucket, local, mine
+):
+    store = new_bucket()
+    known = {name: artifact for name, artifact in mine.artifacts.items() if name != "product_months"}
+    earlier = mine.model_copy(update={"artifacts": known})
+    publish(store, Run(earlier, local), store.published(), now=NOW)
+    later = mine.model_copy(update={"run_id": "z", "generated_at": NOW + timedelta(seconds=1)})
+    done = publish(store, Run(later, local), store.published(), now=NOW)
+    assert (done.uploaded, done.unchanged) == (2, FILES - 2)
+    assert store.read(done.manifest.artifacts["product_months"].csv)
 
 
 def test_changes_are_told_file_by_file(mine, other):

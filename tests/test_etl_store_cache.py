@@ -474,7 +474,7 @@ def wanted(manifest):
     return [artifact.parquet for artifact in manifest.artifacts.values()]
 found = whole(reader, wanted, at_hand=cache.read)
 cache.keep(found)
-assert cache.last(wanted) == found and len(found.files) == 5
+assert cache.last(wanted) == found and len(found.files) == 6
 """
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "KPI_"))}
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": s3_endpoint}

@@ -18,7 +18,7 @@ from tests.s3_proxy import Proxy, honest, make_bucket, moto_s3, s3_client_of
 
 LATER = FIRST + timedelta(days=1)
 OLD, NEW, NEXT = 0, ALL_NEW, ALL_NEW + 1
-REQUESTS = 12  # of a publish where every file is a new one: a look, ten files, metadata.json
+REQUESTS = 14  # of a publish where every file is a new one: a look, twelve files, metadata.json
 LONGEST_S = 60
 
 

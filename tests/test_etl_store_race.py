@@ -56,7 +56,7 @@ def read_until(done, store):
             seen.append(None)
             continue
         seen.append(number_of(found.current.manifest))
-        assert found.files == made_run(seen[-1]).by_sha256  # all ten files are of the run that the manifest names
+        assert found.files == made_run(seen[-1]).by_sha256  # all files are of the run that the manifest names
     return seen
 
 

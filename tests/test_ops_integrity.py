@@ -15,7 +15,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.contract import FORMATS, ArtifactFile, Manifest
+from etl.contract import ARTIFACTS, FORMATS, ArtifactFile, Manifest
 from etl.errors import StoreDenied, StoreError, StoreUnreachable
 from etl.store import DirectoryStore, Held, Patience, Run, S3Store, publish
 from ops.checkup import checkup
@@ -28,6 +28,7 @@ AT_ONCE = Patience(attempts=1, deadline_s=20, sleep=lambda _s: None)
 METADATA = "processed/metadata.json"
 RFM = "processed/rfm.csv"
 OURS = "kpi-ops-run"
+FILES = len(ARTIFACTS) * len(FORMATS)
 
 
 def look(store, patience=AT_ONCE, now=NOW):
@@ -110,13 +111,13 @@ def test_what_was_published_is_whole(published, versioned):
     verdict = look(published(versioned=versioned))
     assert (verdict.words, verdict.exit_code) == (["fresh"], 0)
     assert set(files_of(verdict).values()) == {"ok"}
-    assert len(files_of(verdict)) == 10
-    assert "10 files are whole" in as_text(verdict)
+    assert len(files_of(verdict)) == FILES
+    assert f"{FILES} files are whole" in as_text(verdict)
 
 
 def test_a_snapshot_in_a_directory_is_looked_at_in_the_same_way(local):
     verdict = look(local)
-    assert (verdict.words, verdict.exit_code, len(files_of(verdict))) == (["fresh"], 0, 10)
+    assert (verdict.words, verdict.exit_code, len(files_of(verdict))) == (["fresh"], 0, FILES)
 
 
 def test_a_second_run_that_changed_nothing_is_whole_though_its_files_bear_the_mark_of_the_first(published, local):
@@ -353,15 +354,15 @@ def test_what_to_do_mends_it(published, local, damage):
     assert look(store).words == ["fresh"]
 
 
-def test_everything_deleted_but_metadata_json_is_ten_missing_files(published):
+def test_everything_deleted_but_metadata_json_is_so_many_missing_files(published):
     store = published()
     for artifact in store.current().manifest.artifacts.values():
         for fmt in FORMATS:
             remove_version(store, artifact.file(fmt))
     verdict = look(store)
     assert set(files_of(verdict).values()) == {"missing"}
-    assert "10 of 10 files are not what metadata.json says" in as_text(verdict)
-    assert "and 7 more" in verdict.line
+    assert f"{FILES} of {FILES} files are not what metadata.json says" in as_text(verdict)
+    assert f"and {FILES - 3} more" in verdict.line
 
 
 def test_metadata_json_copied_to_another_prefix_or_bucket_is_not_a_snapshot_there(published, new_bucket):
@@ -761,7 +762,7 @@ def test_a_bucket_in_which_somebody_publishes_at_this_moment_is_looked_at_again(
         return inner.held(file) if waited else None
 
     verdict = look(Shelf(local, looking), replace(AT_ONCE, sleep=waited.append))
-    assert (verdict.words, len(waited), len(looks)) == (["fresh"], 1, 20)
+    assert (verdict.words, len(waited), len(looks)) == (["fresh"], 1, 2 * FILES)
 
 
 def test_what_stays_damaged_is_said_after_the_second_look(local):

@@ -140,11 +140,11 @@ def test_etl_sync_publishes_and_the_second_time_uploads_only_metadata_json(fab, 
     path = shop(GOOD)
     planned = fab("etl-sync", "--source", path, "--plan", **bucket)
     assert planned.returncode == 2
-    assert planned.stdout.count("new ") == 10
+    assert planned.stdout.count("new ") == 12
     first = fab("etl-sync", "--source", path, **bucket)
-    assert (first.returncode, "10 files uploaded" in first.stdout) == (0, True), first.stderr
+    assert (first.returncode, "12 files uploaded" in first.stdout) == (0, True), first.stderr
     second = fab("etl-sync", "--source", path, **bucket)
-    assert (second.returncode, "0 files uploaded (0 bytes), 10 unchanged" in second.stdout) == (0, True)
+    assert (second.returncode, "0 files uploaded (0 bytes), 12 unchanged" in second.stdout) == (0, True)
     nothing = fab("etl-sync", "--source", path, "--plan", **bucket)
     assert (nothing.returncode, "nothing to upload but metadata.json" in nothing.stdout) == (0, True)
 

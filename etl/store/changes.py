@@ -32,7 +32,7 @@ class FileChange:
 def changes(mine: Manifest, published: Manifest | None) -> list[FileChange]:
     """Compare a snapshot with the published one, file by file, by content."""
     found = []
-    for name in ARTIFACTS:
+    for name in (name for name in ARTIFACTS if name in mine.artifacts):
         theirs = published.artifacts.get(name) if published else None
         for fmt in FORMATS:
             file, before = mine.artifacts[name].file(fmt), theirs.file(fmt) if theirs else None
