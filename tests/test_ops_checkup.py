@@ -139,7 +139,7 @@ def test_the_json_has_the_shape_of_sources_json_of_dbt(local):
     }
     assert (data["max_loaded_at"], data["max_loaded_at_time_ago_in_s"]) == ("2026-11-22T00:00:00Z", 33 * 3600)
     assert data["closed_s"] == 9 * 3600
-    assert (files["unique_id"], files["status"], len(files["files"])) == ("kpi-ops.files", "pass", 10)
+    assert (files["unique_id"], files["status"], len(files["files"])) == ("kpi-ops.files", "pass", 12)
     assert document["metadata"]["status"] == "warn"
     assert document["metadata"]["exit_code"] == 0
 
@@ -445,7 +445,7 @@ def test_no_address_is_no_page():
 def test_the_line_of_the_uptime_check_says_ages_and_files(sample_snapshot_dir):
     assert freshness_line(partial(judge, str(sample_snapshot_dir), now=NOW, limits=FreshnessSettings())) == (
         "freshness: fresh: generated 6 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago; "
-        "10 files are whole"
+        "12 files are whole"
     )
 
 

@@ -372,7 +372,7 @@ def test_the_line_about_the_data_is_the_verdict_on_what_is_published(tmp_path: P
     line = freshness_line(judged)
     assert line.startswith(
         "freshness: foreign: generated 30 h 0 min ago; data through 2026-11-21, a day that ended 12 h 0 min ago; "
-        "10 of 10 files are not what metadata.json says: "
+        "12 of 12 files are not what metadata.json says: "
     )
 
 
