@@ -11,7 +11,8 @@ import streamlit as st
 from dashboard import format as text
 from dashboard.data import FIRST_LOAD_WAIT_S, LastGood, Problem, Snapshot, shared
 from dashboard.health import SCRIPT
-from dashboard.pages import customers, overview, products
+from dashboard.pages import customers, operations, overview, products, quality
+from dashboard.pages.around import Around
 from dashboard.status import status
 from etl.errors import KpiOpsError, NothingPublished
 from ops.settings import FreshnessSettings, Settings, load
@@ -28,13 +29,20 @@ class Page:
     path: str
     icon: str
     question: str
-    render: Callable[[Snapshot], None]
+    render: Callable[[Around], None]
+
+
+def _of_numbers(render: Callable[[Snapshot], None]) -> Callable[[Around], None]:
+    """A page that shows the snapshot and needs nothing else."""
+    return lambda around: render(around.snapshot)
 
 
 PAGES = (
-    Page("Overview", "", ":material/monitoring:", overview.QUESTION, overview.render),
-    Page("Products", "products", ":material/inventory_2:", products.QUESTION, products.render),
-    Page("Customers", "customers", ":material/group:", customers.QUESTION, customers.render),
+    Page("Overview", "", ":material/monitoring:", overview.QUESTION, _of_numbers(overview.render)),
+    Page("Products", "products", ":material/inventory_2:", products.QUESTION, _of_numbers(products.render)),
+    Page("Customers", "customers", ":material/group:", customers.QUESTION, _of_numbers(customers.render)),
+    Page("Data quality", "quality", ":material/fact_check:", quality.QUESTION, quality.render),
+    Page("Operations", "operations", ":material/monitor_heart:", operations.QUESTION, operations.render),
 )
 
 
@@ -43,7 +51,8 @@ def main(settings: Settings) -> None:
     st.set_page_config(page_title=settings.dashboard.title, page_icon="\N{BAR CHART}", layout="wide")
     holder = shared(settings.store_address, settings.dashboard.refresh_s, settings.dashboard.cache)
     state = holder.state(FIRST_LOAD_WAIT_S)
-    shown = {_page(page, state.snapshot): page for page in PAGES}
+    around = Around(state.snapshot, settings, holder) if state.snapshot else None
+    shown = {_page(page, around): page for page in PAGES}
     opened = st.navigation(list(shown), position="hidden")
     _links(list(shown))
     if state.snapshot is None:
@@ -61,9 +70,9 @@ def _links(pages: Sequence[st.Page]) -> None:
             st.page_link(page, icon=page.icon)
 
 
-def _page(page: Page, snapshot: Snapshot | None) -> st.Page:
+def _page(page: Page, around: Around | None) -> st.Page:
     """Its place in the navigation; without a snapshot it is named there but never run."""
-    body = partial(page.render, snapshot) if snapshot else _nothing
+    body = partial(page.render, around) if around else _nothing
     return st.Page(body, title=page.title, url_path=page.path, default=not page.path, icon=page.icon)
 
 

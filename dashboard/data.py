@@ -4,6 +4,7 @@ import io
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +19,11 @@ if TYPE_CHECKING:  # pandas and pyarrow take half a second; the server should li
 
 log = logging.getLogger(__name__)
 
-SHOWN: Final = ("daily_kpis", "top_products", "rfm", "cohorts", "product_months")
+SHOWN: Final = ("daily_kpis", "top_products", "rfm", "cohorts", "product_months", "sample_kpis")
 REPEATED: Final[Mapping[str, Sequence[str]]] = {
     "product_months": ("sku",)
 }  # a name for each of many rows: as categories
+RUNS_REMEMBERED: Final = 50
 FIRST_LOAD_WAIT_S: Final = 20.0
 _STOP_WAIT_S: Final = 1.0
 _ARROW_NAMES: Final[Mapping[ColumnType, tuple[str, ...]]] = {
@@ -70,6 +72,11 @@ class Snapshot:
         """One row for each product and month; none where an earlier release published. `sku` is a category."""
         return self.frames["product_months"]
 
+    @property
+    def sample(self) -> "pd.DataFrame":
+        """The first kept lines, for quality assurance."""
+        return self.frames["sample_kpis"]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -112,6 +119,7 @@ class LastGood:
         self._cache = cache
         self._sleep = sleep
         self._state = State()
+        self._runs: deque[Manifest] = deque(maxlen=RUNS_REMEMBERED)
         self._tried = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"refresh {self.where}", daemon=True)
@@ -121,6 +129,10 @@ class LastGood:
         if wait_s:
             self._tried.wait(wait_s)
         return self._state
+
+    def runs(self) -> Sequence[Manifest]:
+        """The runs that were served since this process began, newest first; no more than RUNS_REMEMBERED."""
+        return tuple(self._runs)
 
     def start(self) -> None:
         """Begin to read, in the background."""
@@ -135,7 +147,7 @@ class LastGood:
     def refresh(self) -> State:
         """Look once, and keep what was good if looking fails."""
         if not self._tried.is_set():
-            self._state = State(self._kept())
+            self._serve(self._kept())
         good = self._state.snapshot
         try:
             newer = load(self._reader, good, self._cache, sleep=self._sleep)
@@ -147,9 +159,14 @@ class LastGood:
         else:
             if newer is not good:
                 log.info("serving run=%s from %s", newer.manifest.run_id, self.where)
-            self._state = State(newer)
+            self._serve(newer)
         self._tried.set()
         return self._state
+
+    def _serve(self, snapshot: Snapshot | None) -> None:
+        if snapshot and (not self._runs or self._runs[0].run_id != snapshot.manifest.run_id):
+            self._runs.appendleft(snapshot.manifest)
+        self._state = State(snapshot)
 
     def _kept(self) -> Snapshot | None:
         """What this machine keeps of the store: the last good snapshot until a look has ended well.

@@ -16,6 +16,7 @@ from streamlit.web.server.starlette.starlette_server import _get_uvicorn_config_
 
 from dashboard.faults import Newest
 from dashboard.health import SCRIPT
+from dashboard.process import PROCESS
 from dashboard.readiness import readiness
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address:
     def failed(error: Exception) -> None:
         faults.keep(error)
         SCRIPT.failed(error)
+        PROCESS.failed(error, faults.home, datetime.now(UTC))  # noqa: TID251 - this is a door
 
+    PROCESS.begin(release, datetime.now(UTC))  # noqa: TID251 - this is a door
     # Else the first visit would be run by file: dashboard/pages has the name of Streamlit's older kind of pages.
     PagesManager.uses_pages_directory = False
     app = st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=failed)

@@ -194,6 +194,11 @@ class UptimeSettings(_Section):
         """How often the check is scheduled."""
         return timedelta(minutes=self.cadence_minutes)
 
+    @property
+    def numbers(self) -> str:
+        """Where, below `publish`, the numbers of the report lie as JSON."""
+        return f"{self.directory.name}/report.json"
+
 
 class AlertSettings(_Section):
     """[alerts]: who is told of incidents. Addresses that are secrets come from the environment."""
@@ -375,6 +380,11 @@ class Settings(BaseSettings):
     def store_address(self) -> str:
         """Where the dashboard reads: its own setting, else the published snapshot on S3."""
         return self.dashboard.store or self.s3.address
+
+    @property
+    def uptime_address(self) -> str:
+        """Where the dashboard reads the numbers on uptime: where the check publishes, else beside the snapshot."""
+        return self.uptime.publish or self.store_address
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""Small runs made from a number: twelve files of random bytes, most of them the same in the next run, and their manifest.
+"""Small runs made from a number: files of random bytes, most of them the same in the next run, and their manifest.
 
 python -m tests.made_runs DIRECTORY NUMBER      writes one as a plain directory
 """

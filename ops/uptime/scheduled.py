@@ -59,7 +59,7 @@ class Done:
 
     samples: Sequence[Sample]
     lines: Sequence[str]
-    rewrite: Callable[[], object]
+    rewrite: Callable[[], Report]
 
     @property
     def verdicts(self) -> dict[str, str]:
