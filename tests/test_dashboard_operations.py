@@ -53,7 +53,6 @@ def incident(start="2026-11-21T10:00:00Z", good="2026-11-21T11:30:00Z"):
 
 
 def document(**changes):
-    phases = {"script": {"p50": 200, "p95": 800}, "dns": {"p50": 3, "p95": 9}}
     target = {
         "status": "up",
         "since": "2026-11-20T00:00:00Z",
