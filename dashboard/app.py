@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import format as text
 from dashboard.data import FIRST_LOAD_WAIT_S, LastGood, Problem, Snapshot, shared
 from dashboard.health import SCRIPT
+from dashboard.page_run import logged
 from dashboard.pages import customers, operations, overview, products, quality
 from dashboard.pages.around import Around
 from dashboard.status import status
@@ -23,13 +24,17 @@ LOOK_FOR_THE_FIRST_S = 3
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, the question it answers, and its place in the address: the one without a path comes first."""
+    """A page, the question it answers, and its place in the address: the one without a path comes first.
+
+    `reads`: the artifacts whose rows it shows.
+    """
 
     title: str
     path: str
     icon: str
     question: str
     render: Callable[[Around], None]
+    reads: tuple[str, ...]
 
 
 def _of_numbers(render: Callable[[Snapshot], None]) -> Callable[[Around], None]:
@@ -38,11 +43,46 @@ def _of_numbers(render: Callable[[Snapshot], None]) -> Callable[[Around], None]:
 
 
 PAGES = (
-    Page("Overview", "", ":material/monitoring:", overview.QUESTION, _of_numbers(overview.render)),
-    Page("Products", "products", ":material/inventory_2:", products.QUESTION, _of_numbers(products.render)),
-    Page("Customers", "customers", ":material/group:", customers.QUESTION, _of_numbers(customers.render)),
-    Page("Data quality", "quality", ":material/fact_check:", quality.QUESTION, quality.render),
-    Page("Operations", "operations", ":material/monitor_heart:", operations.QUESTION, operations.render),
+    Page(
+        "Overview",
+        "",
+        ":material/monitoring:",
+        overview.QUESTION,
+        _of_numbers(overview.render),
+        reads=("daily_kpis",),
+    ),
+    Page(
+        "Products",
+        "products",
+        ":material/inventory_2:",
+        products.QUESTION,
+        _of_numbers(products.render),
+        reads=("top_products", "product_months"),
+    ),
+    Page(
+        "Customers",
+        "customers",
+        ":material/group:",
+        customers.QUESTION,
+        customers.render,
+        reads=("rfm", "cohorts"),
+    ),
+    Page(
+        "Data quality",
+        "quality",
+        ":material/fact_check:",
+        quality.QUESTION,
+        quality.render,
+        reads=("daily_kpis", "sample_kpis"),
+    ),
+    Page(
+        "Operations",
+        "operations",
+        ":material/monitor_heart:",
+        operations.QUESTION,
+        operations.render,
+        reads=(),
+    ),
 )
 
 
@@ -60,7 +100,10 @@ def main(settings: Settings) -> None:
         return
     st.title(shown[opened].question, anchor=False)
     _head(settings.dashboard.title, holder, state.snapshot.manifest.run_id, settings.freshness)
-    opened.run()
+    page = shown[opened]
+    rows = sum(len(state.snapshot.frames[name]) for name in page.reads)
+    with logged(page.path or "overview", rows, state.snapshot.manifest.run_id):
+        opened.run()
 
 
 def _links(pages: Sequence[st.Page]) -> None:

@@ -38,7 +38,7 @@ from dashboard.page import Entry
 from dashboard.patience import Patience, dump_stacks, hear_of_dying_scripts, script_place
 from dashboard.readiness import state_of
 from dashboard.refusal import LONGEST_STATUS, refuse
-from dashboard.server import app_of, config_of, has_session, ready_now
+from dashboard.server import app_of, config_of, guarded, has_session, packed, ready_now
 from dashboard.siblings import Siblings
 from dashboard.systemd import Priority, journal, notify
 from dashboard.traffic import Traffic
@@ -224,7 +224,8 @@ class Release:
         """Begin to take visitors."""
         release = self.instance.release
         siblings = Siblings(self.instance.private_socket)
-        public_config = config_of(PublicDoor(self.app, release, self.traffic, has_session, siblings), GOODBYE_S)
+        door = PublicDoor(packed(self.app), release, self.traffic, has_session, siblings)
+        public_config = config_of(guarded(door, self.settings), GOODBYE_S)
         public_config.load()
 
         def protocol() -> asyncio.Protocol:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from dashboard.data import LastGood
+    from ops.settings import Settings
 
 STORE_VARIABLE: Final = "KPI_DASHBOARD__STORE"
 _BACKLOG: Final = 128
@@ -104,7 +105,7 @@ def _serve(options: argparse.Namespace) -> None:
 
         try:
             holder = shared(settings.store_address, settings.dashboard.refresh_s, settings.dashboard.cache)
-            server = _server(holder, release, public)
+            server = _server(holder, release, public, settings)
             if options.until_stdin_closes:
                 threading.Thread(target=_stop_at_end_of_stdin, args=(server,), daemon=True).start()
             server.run(sockets=[public])
@@ -126,12 +127,12 @@ def _bound(address: str, port: int) -> socket.socket:
         ) from error
 
 
-def _server(holder: "LastGood", release: str, public: socket.socket) -> "uvicorn.Server":
+def _server(holder: "LastGood", release: str, public: socket.socket, settings: "Settings") -> "uvicorn.Server":
     import uvicorn
 
     from dashboard.door import PublicDoor
     from dashboard.faults import Newest
-    from dashboard.server import app_of, config_of, has_session
+    from dashboard.server import app_of, config_of, guarded, has_session, packed
     from dashboard.traffic import Traffic
 
     address, port = public.getsockname()[:2]
@@ -142,7 +143,8 @@ def _server(holder: "LastGood", release: str, public: socket.socket) -> "uvicorn
             await super().startup(sockets)
             print(f"serving {_url(address, port)}", file=sys.stderr, flush=True)  # noqa: T201 - whoever started us waits for this line
 
-    return Server(config_of(PublicDoor(app, release, Traffic(), has_session)))
+    door = PublicDoor(packed(app), release, Traffic(), has_session)
+    return Server(config_of(guarded(door, settings)))
 
 
 def _url(address: str, port: int) -> str:

@@ -10,19 +10,25 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from streamlit import config
+from streamlit.file_util import get_static_dir
 from streamlit.runtime import Runtime
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.server.starlette.starlette_server import _get_uvicorn_config_kwargs
 
+from dashboard.admission import LARGEST_FRAME_BYTES, Rules
+from dashboard.compress import Compressed
 from dashboard.faults import Newest
+from dashboard.guard import Guard
 from dashboard.health import SCRIPT
 from dashboard.process import PROCESS
 from dashboard.readiness import readiness
+from dashboard.security_headers import policy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from dashboard.data import LastGood
+    from ops.settings import Settings
 
 LONGEST_GOODBYE_S: Final = 1
 
@@ -33,11 +39,14 @@ def ready_now(holder: "LastGood", release: str) -> dict[str, Any]:
 
 
 def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address: str | None = None) -> st.App:
-    """The pages and /readyz, to be seen at that port and address. `faults` learns what scripts raise."""
+    """The pages, /readyz and /healthz, to be seen at that port and address. `faults` learns what scripts raise."""
 
     def answer(_: "Request") -> JSONResponse:
         facts = ready_now(holder, release)
         return JSONResponse(facts, 200 if facts["ready"] else 503, headers={"Cache-Control": "no-store"})
+
+    def alive(_: "Request") -> JSONResponse:
+        return JSONResponse({"ok": True, "release": release}, headers={"Cache-Control": "no-store"})
 
     def failed(error: Exception) -> None:
         faults.keep(error)
@@ -47,13 +56,26 @@ def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address:
     PROCESS.begin(release, datetime.now(UTC))  # noqa: TID251 - this is a door
     # Else the first visit would be run by file: dashboard/pages has the name of Streamlit's older kind of pages.
     PagesManager.uses_pages_directory = False
-    app = st.App(Path(__file__).with_name("app.py"), routes=[Route("/readyz", answer)], on_script_error=failed)
+    routes = [Route("/readyz", answer), Route("/healthz", alive)]
+    app = st.App(Path(__file__).with_name("app.py"), routes=routes, on_script_error=failed)
     # After the app: the first look at an option reads the files, and only an app makes Streamlit know of the one
     # that lies beside its script.
     config.set_option("server.fileWatcherType", "none")  # a release does not change under a running server
     config.set_option("server.port", port)
     config.set_option("server.address", address)
     return app
+
+
+def packed(app: Any) -> Compressed:
+    """The app with its static files compressed."""
+    return Compressed(app)
+
+
+def guarded(door: Callable[..., Any], settings: "Settings") -> Guard:
+    """What visitors meet first. The page's own inline scripts are those that Streamlit serves now."""
+    names = {*settings.dashboard.allowed_hosts, settings.host.domain} - {""}
+    index = Path(get_static_dir(), "index.html").read_text("utf-8")
+    return Guard(door, Rules(frozenset(name.lower() for name in names)), policy(index))
 
 
 def has_session(session: str) -> bool:
@@ -70,5 +92,6 @@ def config_of(app: Callable[..., Any], goodbye_s: float = LONGEST_GOODBYE_S) -> 
         "timeout_graceful_shutdown": goodbye_s,
         "log_level": "warning",
         "lifespan": "on",
+        "ws_max_size": LARGEST_FRAME_BYTES,
     }
     return uvicorn.Config(app, **kwargs)

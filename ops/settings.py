@@ -94,6 +94,8 @@ class DashboardSettings(_Section):
     address: str = "127.0.0.1"
     port: Port = 8501
     refresh_s: Positive = 60
+    allowed_hosts: tuple[str, ...] = ()
+    mask_customers: bool = False
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

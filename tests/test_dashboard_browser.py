@@ -1,12 +1,15 @@
 """The pages as a visitor's browser shows them, on a desk and on a phone, by day and by night."""
 
+import http.client
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -15,6 +18,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 SERVING = re.compile(r"^serving (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 DAYS = 60
+PAGES = (("Overview", 5), ("Products", 3), ("Customers", 3), ("Data quality", 1), ("Operations", 0))
+FIRST_VISIT_BYTES = 4_000_000
 DESK, PHONE = (1360, 900), (390, 844)
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
@@ -88,10 +93,10 @@ def test_every_page_is_whole_fits_its_screen_and_asks_no_other_host(
     visit = Visit(browser, size, scheme)
     page = visit.page
     page.goto(url)
-    for name, charts in (("Overview", 5), ("Products", 3), ("Customers", 3)):
+    for name, charts in PAGES:
         if name != "Overview":
             page.get_by_role("link", name=name).click()
-        expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=30_000)
+        expect(page.locator(".js-plotly-plot").filter(visible=True)).to_have_count(charts, timeout=30_000)
         expect(page.get_by_text("Data through 29 Feb 2024").filter(visible=True).first).to_be_visible()
         assert page.get_by_test_id("stException").count() == 0
         main = page.get_by_test_id("stMain")
@@ -161,3 +166,42 @@ def test_a_first_visit_by_a_deep_link_shows_a_page(browser: Browser, shop: Path,
         expect(page.get_by_text("Data through 29 Feb 2024").filter(visible=True).first).to_be_visible(timeout=30_000)
         page.context.close()
         process.communicate(timeout=5)
+
+
+def test_a_first_visit_is_small_on_the_wire(browser: Browser, url: str):
+    page = Visit(browser, DESK, "light").page
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    taken: list[float] = []
+    network.on("Network.loadingFinished", lambda event: taken.append(event["encodedDataLength"]))
+    page.goto(url)
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=30_000)
+    page.wait_for_timeout(500)
+    assert 1_000_000 < sum(taken) < FIRST_VISIT_BYTES
+    page.context.close()
+
+
+def asked(url: str, path: str, **headers: str) -> tuple[int, dict[str, str]]:
+    """Status and headers (names in lower case) of an answer."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    with closing(connection), connection.getresponse() as response:
+        return response.status, {name.lower(): value for name, value in response.getheaders()}
+
+
+SOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_the_server_lets_in_whom_it_should(url: str):
+    status, headers = asked(url, "/healthz")
+    assert (status, headers["x-content-type-options"]) == (200, "nosniff")
+    assert "sha256-" in headers["content-security-policy"]
+    assert asked(url, "/", Host="evil.example")[0] == 421
+    assert asked(url, "/_stcore/metrics", X_Forwarded_For="198.51.100.7")[0] == 404
+    assert asked(url, "/_stcore/stream", **SOCKET, Origin="https://evil.example")[0] == 403
+    assert asked(url, "/_stcore/stream", **SOCKET, Origin=url)[0] == 101

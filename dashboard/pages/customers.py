@@ -10,6 +10,7 @@ from dashboard import charts, customer_views
 from dashboard import format as text
 from dashboard.data import Snapshot
 from dashboard.export import csv
+from dashboard.pages.around import Around
 from dashboard.pages.cards import card, chart, chart_card, fact
 
 QUESTION = "Who are the customers, and do they come back?"
@@ -18,8 +19,9 @@ AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 COLOURINGS: dict[str, Colouring] = {"Customers": "customers", "Sales": "monetary"}
 
 
-def render(snapshot: Snapshot) -> None:
+def render(around: Around) -> None:
     """Draw the page."""
+    snapshot = around.snapshot
     manifest = snapshot.manifest
     st.caption(f"**{text.span(manifest.data_from, manifest.data_through)}**, the whole data; customers who are known")
     if snapshot.rfm.empty:
