@@ -46,9 +46,9 @@ class Asked:
         return not self.forwarded and is_loopback(self.peer)
 
     @property
-    def tls(self) -> bool:
-        """Whether it came over TLS to the front on this machine; others could say so of themselves."""
-        return is_loopback(self.peer) and self.values(b"x-forwarded-proto") == ["https"]
+    def from_front(self) -> bool:
+        """Whether the TLS front on this machine passed it on: it answers for its own name only."""
+        return self.forwarded and is_loopback(self.peer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def refusal(asked: Asked, rules: Rules) -> Refusal | None:
     host = _HOST.fullmatch(named[0].lower()) if len(named) == 1 else None
     if host is None:
         return Refusal(HTTPStatus.BAD_REQUEST, "one Host header with a name or an address is expected")
-    if not is_known(host["name"], rules):
+    if not asked.from_front and not is_known(host["name"], rules):
         return Refusal(
             HTTPStatus.MISDIRECTED_REQUEST,
             f"this server does not know the name {host['name']!a}; to let it in, add it to [dashboard] allowed_hosts",

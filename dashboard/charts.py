@@ -1,6 +1,5 @@
 """Frames -> Plotly figures. One colour for one thing on every page; text, grid and background are the theme's."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -10,6 +9,20 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import format as text
+from dashboard.chart_shapes import (
+    HEIGHT_PX,
+    NO_ZOOM,
+    ROW_PX,
+    blank,
+    cell_texts,
+    plain,
+    product_name,
+    rgb,
+    scale_of,
+    shades,
+    shortened,
+    units,
+)
 from dashboard.customer_views import SCORES, Retention
 from dashboard.periods import Grain
 from dashboard.ticks import ticks
@@ -27,28 +40,20 @@ ABC_COLOURS: Final = {"A": "#3b82f6", "B": "#8b5cf6", "C": "#8a94a6"}
 MEASURE_COLOURS: Final = {"net_sales": SALES, "gross_sales": SALES, "units": UNITS}
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}  # for whoever shows a figure
 
-_Rgb = tuple[int, int, int]
-_Scale = tuple[_Rgb, _Rgb, _Rgb]
 
-_HEIGHT_PX: Final = 290
-_ROW_PX: Final = 27
 _SEGMENT_PX: Final = 42
 _MAP_PX: Final = 400
-_LABEL_LETTERS: Final = 26
 _MOST_TIME_MARKS: Final = 8
 _HALF_A_DAY: Final = np.timedelta64(12, "h")
 _LONE_BAR_MS: Final = 8 * 60 * 60 * 1000
-_CELL_TEXT_PX: Final = 11
-_NEARLY_BLACK: Final = 0.04045  # below it sRGB is linear
 COHORT_MONTHS: Final = 12
-_NO_ZOOM: Final = {"fixedrange": True}  # a finger that scrolls the page must not zoom the chart
 
 
 def net_sales(points: pd.DataFrame, before: pd.DataFrame | None, named: str, grain: Grain, currency: str) -> go.Figure:
     """Net sales of a period's buckets, those of the comparison (`named` so) dashed."""
     shape = _Line("net_sales", "Net sales", named, SALES, currency)
     figure = _compared(points, before, shape, grain)
-    return figure.update_layout(height=_HEIGHT_PX + 30)
+    return figure.update_layout(height=HEIGHT_PX + 30)
 
 
 def orders(points: pd.DataFrame, before: pd.DataFrame | None, named: str, grain: Grain) -> go.Figure:
@@ -66,7 +71,7 @@ class _Line:
 
 
 def _compared(points: pd.DataFrame, before: pd.DataFrame | None, shape: _Line, grain: Grain) -> go.Figure:
-    figure = _figure()
+    figure = blank()
     currency, column = shape.currency, shape.column
     if before is not None:
         dashed = {"color": BEFORE, "width": 1.75, "dash": "dash"}
@@ -101,7 +106,7 @@ def _line(points: pd.DataFrame, values: Any, name: str, labels: Any, **look: Any
 
 def customers(points: pd.DataFrame, grain: Grain) -> go.Figure:
     """New on top of returning customers; each is counted once a day."""
-    figure = _figure()
+    figure = blank()
     figure.add_trace(_bars(points, ("returning_customers", "Returning", CUSTOMERS), grain))
     figure.add_trace(_bars(points, ("new_customers", "New", NEW_CUSTOMERS), grain))
     heights = points["returning_customers"] + points["new_customers"]
@@ -110,7 +115,7 @@ def customers(points: pd.DataFrame, grain: Grain) -> go.Figure:
 
 def returns(points: pd.DataFrame, grain: Grain, currency: str) -> go.Figure:
     """Returned value in each bucket."""
-    figure = _figure()
+    figure = blank()
     figure.add_trace(_bars(points, ("returns", "Returns", RETURNS), grain, currency))
     return _over_time(figure, _TimeAxes(points, grain, points["returns"], currency), legend=False)
 
@@ -119,11 +124,11 @@ def weekdays(profile: pd.DataFrame, currency: str) -> go.Figure:
     """Net sales of the average day of each weekday."""
     amounts = profile["net_sales"]
     shown = [text.money(None if pd.isna(mills) else mills, currency) for mills in amounts]
-    figure = _figure()
+    figure = blank()
     figure.add_trace(
         go.Bar(
             x=profile["weekday"],
-            y=_units(amounts),
+            y=units(amounts),
             marker={"color": SALES},
             text=[label if days else "" for label, days in zip(shown, profile["days"], strict=True)],
             textposition="outside",
@@ -132,7 +137,7 @@ def weekdays(profile: pd.DataFrame, currency: str) -> go.Figure:
             hovertemplate="%{x}: <b>%{customdata[0]}</b> a day<br>%{customdata[1]} such days<extra></extra>",
         )
     )
-    return figure.update_xaxes(type="category", **_NO_ZOOM).update_yaxes(visible=False, **_NO_ZOOM)
+    return figure.update_xaxes(type="category", **NO_ZOOM).update_yaxes(visible=False, **NO_ZOOM)
 
 
 # --- products ---------------------------------------------------------------------------------------------------------
@@ -155,9 +160,9 @@ def most_returned(products: pd.DataFrame, currency: str) -> go.Figure:
 
 
 def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour: str, *, money: bool) -> go.Figure:
-    names = [_product(sku, name) for sku, name in zip(products["sku"], products["description"], strict=True)]
-    values = _units(products[column]) if money else products[column].to_numpy()
-    figure = _figure(height=_ROW_PX * len(products) + 24)
+    names = [product_name(sku, name) for sku, name in zip(products["sku"], products["description"], strict=True)]
+    values = units(products[column]) if money else products[column].to_numpy()
+    figure = blank(height=ROW_PX * len(products) + 24)
     figure.add_trace(
         go.Bar(
             x=values,
@@ -169,7 +174,7 @@ def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour:
             insidetextfont={"color": "#ffffff"},
             constraintext="none",
             customdata=np.column_stack(
-                [[_plain(name) for name in names], labels, [_plain(sku) for sku in products["sku"]]]
+                [[plain(name) for name in names], labels, [plain(sku) for sku in products["sku"]]]
             ),
             hovertemplate="%{customdata[0]}<br><b>%{customdata[1]}</b><extra>%{customdata[2]}</extra>",
         )
@@ -179,30 +184,17 @@ def _ranking(products: pd.DataFrame, column: str, labels: Sequence[str], colour:
         autorange="reversed",
         tickmode="array",
         tickvals=products["sku"],
-        ticktext=[_plain(_shortened(name)) for name in names],
+        ticktext=[plain(shortened(name)) for name in names],
         showgrid=False,
         ticklabelstandoff=4,
-        **_NO_ZOOM,
+        **NO_ZOOM,
     )
-    return figure.update_xaxes(visible=False, **_NO_ZOOM)
-
-
-def _product(sku: str, description: Any) -> str:
-    return sku if pd.isna(description) else str(description).strip().capitalize()
-
-
-def _plain(words: str) -> str:
-    """Plotly reads tags in texts; the shop's words are to be shown, not obeyed."""
-    return html.escape(words, quote=False)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LABEL_LETTERS else f"{name[: _LABEL_LETTERS - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    return figure.update_xaxes(visible=False, **NO_ZOOM)
 
 
 def pareto(curve: pd.DataFrame, classes: pd.DataFrame) -> go.Figure:
     """The share of sales that the best products make, with a band for each class."""
-    figure = _figure(height=_HEIGHT_PX + 30)
+    figure = blank(height=HEIGHT_PX + 30)
     edges = np.concatenate([[0.0], classes["share_of_products"].cumsum().to_numpy()])
     for place, (name, products) in enumerate(zip(classes["abc_class"], classes["products"], strict=True)):
         figure.add_vrect(
@@ -225,9 +217,9 @@ def pareto(curve: pd.DataFrame, classes: pd.DataFrame) -> go.Figure:
         )
     )
     figure.update_xaxes(
-        title="share of products, best first", tickformat=".0%", range=[0, 1], showgrid=False, **_NO_ZOOM
+        title="share of products, best first", tickformat=".0%", range=[0, 1], showgrid=False, **NO_ZOOM
     ).update_layout(margin={"r": 28})
-    return figure.update_yaxes(title="share of gross sales", tickformat=".0%", range=[0, 1.02], **_NO_ZOOM)
+    return figure.update_yaxes(title="share of gross sales", tickformat=".0%", range=[0, 1.02], **NO_ZOOM)
 
 
 # --- customers --------------------------------------------------------------------------------------------------------
@@ -236,15 +228,15 @@ def pareto(curve: pd.DataFrame, classes: pd.DataFrame) -> go.Figure:
 def segments(table: pd.DataFrame, currency: str) -> go.Figure:
     """For each segment its share of customers and its share of sales, side by side."""
     amounts = [text.money(value, currency) for value in table["monetary"]]
-    figure = _figure(height=_SEGMENT_PX * len(table) + 60)
+    figure = blank(height=_SEGMENT_PX * len(table) + 60)
     figure.add_trace(_share_bar(table, "share_of_sales", "of sales", SALES, amounts))
     figure.add_trace(
         _share_bar(table, "share_of_customers", "of customers", CUSTOMERS, [text.count(n) for n in table["customers"]])
     )
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.08, showlegend=True)
     figure.update_layout(legend={"traceorder": "reversed"})
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **_NO_ZOOM)
-    return figure.update_xaxes(visible=False, range=[min(0.0, _least(table)), _most(table) * 1.25], **_NO_ZOOM)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **NO_ZOOM)
+    return figure.update_xaxes(visible=False, range=[min(0.0, _least(table)), _most(table) * 1.25], **NO_ZOOM)
 
 
 def _share_bar(table: pd.DataFrame, column: str, name: str, colour: str, absolute: Sequence[str]) -> go.Bar:
@@ -279,14 +271,14 @@ def rfm_map(grid: pd.DataFrame, by: Literal["customers", "monetary"], currency: 
     amounts = [[text.money(value, currency) for value in row] for row in mills]
     numbers = [[text.count(value) for value in row] for row in people]
     heights = people if by == "customers" else mills / MILLS_PER_UNIT
-    scale = _scale(dark=dark)
-    figure = _figure(height=_MAP_PX)
+    scale = scale_of(dark=dark)
+    figure = blank(height=_MAP_PX)
     figure.add_trace(
         go.Heatmap(
             z=heights,
             x=SCORES,
             y=SCORES,
-            **_shades(heights, scale),
+            **shades(heights, scale),
             customdata=np.dstack([numbers, amounts]),
             hovertemplate="recency %{y}, frequency %{x}<br><b>%{customdata[0]}</b> customers, "
             "<b>%{customdata[1]}</b><extra></extra>",
@@ -295,17 +287,17 @@ def rfm_map(grid: pd.DataFrame, by: Literal["customers", "monetary"], currency: 
             showscale=False,
         )
     )
-    figure.add_trace(_cell_texts(heights, numbers if by == "customers" else amounts, SCORES, SCORES, scale))
+    figure.add_trace(cell_texts(heights, numbers if by == "customers" else amounts, SCORES, SCORES, scale))
     edges = (-0.5, len(SCORES) - 0.5)
     figure.update_xaxes(
-        title="frequency: seldom \N{RIGHTWARDS ARROW} often", type="category", range=edges, showgrid=False, **_NO_ZOOM
+        title="frequency: seldom \N{RIGHTWARDS ARROW} often", type="category", range=edges, showgrid=False, **NO_ZOOM
     )
     return figure.update_yaxes(
         title="recency: long ago \N{RIGHTWARDS ARROW} just now",
         type="category",
         range=edges,
         showgrid=False,
-        **_NO_ZOOM,
+        **NO_ZOOM,
     )
 
 
@@ -315,19 +307,19 @@ def cohorts(retention: Retention, *, dark: bool) -> go.Figure:
     It is COHORT_MONTHS wide at most: more columns than that cannot be read on a phone.
     """
     rates = retention.rates.iloc[:, :COHORT_MONTHS]
-    shares, since_names, scale = rates.to_numpy(), [str(since) for since in rates.columns], _scale(dark=dark)
+    shares, since_names, scale = rates.to_numpy(), [str(since) for since in rates.columns], scale_of(dark=dark)
     months = pd.DatetimeIndex(rates.index)
     names = [
         f"{text.month(month)} \N{MIDDLE DOT} {text.count(size)}"
         for month, size in zip(months, retention.sizes, strict=True)
     ]
-    figure = _figure(height=max(170, _ROW_PX * len(rates) + 70))
+    figure = blank(height=max(170, ROW_PX * len(rates) + 70))
     figure.add_trace(
         go.Heatmap(
             z=shares,
             x=since_names,
             y=names,
-            **_shades(shares, scale),
+            **shades(shares, scale),
             hovertemplate="%{y} customers<br>month %{x}: <b>%{z:.1%}</b> ordered<extra></extra>",
             hoverongaps=False,
             xgap=2,
@@ -339,17 +331,17 @@ def cohorts(retention: Retention, *, dark: bool) -> go.Figure:
         [_cell(rate, running=retention.is_running(month, since)) for since, rate in enumerate(row, start=1)]
         for month, row in zip(months, shares, strict=True)
     ]
-    figure.add_trace(_cell_texts(shares, cells, since_names, names, scale))
+    figure.add_trace(cell_texts(shares, cells, since_names, names, scale))
     figure.update_xaxes(
         title="months since the first order",
         type="category",
         range=(-0.5, len(since_names) - 0.5),
         side="top",
         showgrid=False,
-        **_NO_ZOOM,
+        **NO_ZOOM,
     )
     return figure.update_yaxes(
-        type="category", range=(len(names) - 0.5, -0.5), showgrid=False, ticklabelstandoff=4, **_NO_ZOOM
+        type="category", range=(len(names) - 0.5, -0.5), showgrid=False, ticklabelstandoff=4, **NO_ZOOM
     )
 
 
@@ -359,74 +351,7 @@ def _cell(rate: float, *, running: bool) -> str:
     return ("\N{GREATER-THAN OR EQUAL TO}" if running else "") + f"{rate * 100:.0f}"
 
 
-def _scale(*, dark: bool) -> _Scale:
-    """Its low end is near the page's background, so that what is much stands out by day and by night."""
-    low, middle, high = ("#152039", "#2563eb", "#bfdbfe") if dark else ("#e3eefe", "#6ba4fa", "#1e3a9a")
-    return _rgb(low), _rgb(middle), _rgb(high)
-
-
-def _shades(values: Any, scale: _Scale) -> dict[str, Any]:
-    """The colours of a heat map, with ends that are known here: the colour of each cell's text depends on them."""
-    low, high = _ends(values)
-    return {"zmin": low, "zmax": high, "colorscale": [_css(colour) for colour in scale]}
-
-
-def _ends(values: Any) -> tuple[float, float]:
-    low, high = float(np.nanmin([0.0, *values.flat])), float(np.nanmax([0.0, *values.flat]))
-    return low, high if high > low else low + 1
-
-
-def _cell_texts(values: Any, texts: Any, columns: Sequence[Any], rows: Sequence[Any], scale: _Scale) -> go.Scatter:
-    """The texts of a heat map's cells, each black or white by what it stands on: the map's own are grey on mid-blue."""
-    low, high = _ends(values)
-    cells = [
-        (columns[across], rows[down], texts[down][across], _ink(scale, (value - low) / (high - low)))
-        for (down, across), value in np.ndenumerate(values)
-        if not np.isnan(value)
-    ]
-    return go.Scatter(
-        x=[cell[0] for cell in cells],
-        y=[cell[1] for cell in cells],
-        text=[cell[2] for cell in cells],
-        textfont={"color": [cell[3] for cell in cells], "size": _CELL_TEXT_PX},
-        mode="text",
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _ink(scale: _Scale, place: float) -> str:
-    """Black or white, whichever has the higher contrast with the scale's colour at a place from 0 to 1."""
-    places = np.linspace(0, 1, len(scale))
-    light = _luminance([float(np.interp(place, places, parts)) for parts in zip(*scale, strict=True)])
-    return "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#ffffff"
-
-
-def _luminance(colour: Sequence[float]) -> float:
-    """Relative luminance as WCAG defines it."""
-    red, green, blue = (
-        part / 12.92 if part <= _NEARLY_BLACK else ((part + 0.055) / 1.055) ** 2.4 for part in (c / 255 for c in colour)
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
 # --- common shapes ----------------------------------------------------------------------------------------------------
-
-
-def _figure(height: int = _HEIGHT_PX) -> go.Figure:
-    return go.Figure(
-        layout={
-            "height": height,
-            "margin": {"l": 4, "r": 8, "t": 8, "b": 4},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "showlegend": False,
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False, "title": None},
-            "bargap": 0.25,
-            "dragmode": False,
-            "title": "",
-        }
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +366,8 @@ class _TimeAxes:
 
 def _over_time(figure: go.Figure, axes: _TimeAxes, *, legend: bool) -> go.Figure:
     figure.update_layout(showlegend=legend, hovermode="closest")
-    figure.update_xaxes(showgrid=False, **_time_marks(axes.points, axes.grain), **_NO_ZOOM)
-    return figure.update_yaxes(**_height_marks(axes.heights, axes.currency), **_NO_ZOOM)
+    figure.update_xaxes(showgrid=False, **_time_marks(axes.points, axes.grain), **NO_ZOOM)
+    return figure.update_yaxes(**_height_marks(axes.heights, axes.currency), **NO_ZOOM)
 
 
 def _time_marks(points: pd.DataFrame, grain: Grain) -> dict[str, Any]:
@@ -527,21 +452,9 @@ def _fills(points: pd.DataFrame, colour: str) -> dict[str, Any]:
 
 
 def _faint(colour: str) -> str:
-    red, green, blue = _rgb(colour)
+    red, green, blue = rgb(colour)
     return f"rgba({red},{green},{blue},0.10)"
 
 
-def _rgb(colour: str) -> _Rgb:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _css(colour: _Rgb) -> str:
-    return f"rgb{colour}"
-
-
-def _units(mills: "pd.Series[int] | pd.Series[float]") -> Any:
-    return mills.to_numpy() / MILLS_PER_UNIT
-
-
 def _plotted(values: "pd.Series[int]", currency: str | None) -> Any:
-    return _units(values) if currency else values.to_numpy()
+    return units(values) if currency else values.to_numpy()

@@ -3,6 +3,7 @@
 import calendar
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -120,3 +121,51 @@ def retention(cohorts: pd.DataFrame, through: date) -> Retention:
 
 def _months_until(month: pd.Timestamp, through: date) -> int:
     return (through.year - month.year) * 12 + through.month - month.month
+
+
+TO_DO: Final = {
+    "Champions": "Thank them, and show them what is new before others see it.",
+    "Loyal": "Ask for a review, and offer what goes with what they buy.",
+    "Potential loyalists": "Give a reason for the next order while they remember this one.",
+    "New": "Welcome them; the second order decides.",
+    "Promising": "Remind them within the usual time between two orders.",
+    "Need attention": "Write with an offer that ends soon.",
+    "About to sleep": "Ask what was missing, and show what sells well now.",
+    "Cannot lose": "Call or write in person: they bought often, and stopped.",
+    "At risk": "Write to win them back, with the products they used to buy.",
+    "Hibernating": "Write now and then; spend little on it.",
+}
+GAP_EDGES_DAYS: Final = (0, 7, 14, 30, 60, 90, 180)
+TOP_CUSTOMERS: Final = 1000
+TOP_COLUMNS: Final = ("rank", "customer", "country", "segment", "frequency", "monetary", "share", "last_order")
+
+
+def advice(rfm: pd.DataFrame) -> pd.DataFrame:
+    """The table of `segments`, with to_do: what to do about each, in a sentence."""
+    table = segments(rfm)
+    return table.assign(to_do=[TO_DO.get(name, "") for name in table["segment"]])
+
+
+def gap_days(rfm: pd.DataFrame) -> "pd.Series[float]":
+    """Days between two orders of each customer with two orders or more: the time there was, over the gaps in it."""
+    back = rfm[rfm["frequency"] > 1]
+    return (back["last_order"] - back["first_order"]).dt.days / (back["frequency"] - 1)
+
+
+def gap_histogram(gaps: "pd.Series[float]") -> pd.DataFrame:
+    """One row for each range of GAP_EDGES_DAYS: days (a name), customers."""
+    names = [f"{low}\N{EN DASH}{high}" for low, high in pairwise(GAP_EDGES_DAYS)] + [f"{GAP_EDGES_DAYS[-1]}+"]
+    place = np.searchsorted(np.array(GAP_EDGES_DAYS[1:]), gaps.to_numpy(), side="right")
+    return pd.DataFrame({"days": names, "customers": np.bincount(place, minlength=len(names))})
+
+
+def ranked(rfm: pd.DataFrame, *, masked: bool) -> pd.DataFrame:
+    """All customers by what they brought: TOP_COLUMNS; `masked`: their rank stands in place of their id.
+
+    A rank says what the page shows anyway, and cannot be turned back into an id as a hash of a short number can.
+    """
+    best = rfm.sort_values(["monetary", "customer_id"], ascending=[False, True]).reset_index(drop=True)
+    rank = pd.Series(np.arange(1, len(best) + 1))
+    total = pd.Series(best["monetary"].clip(lower=0).sum(), index=best.index)
+    named = "Customer " + rank.astype("str") if masked else best["customer_id"]
+    return best.assign(rank=rank, customer=named, share=divided(best["monetary"], total))[list(TOP_COLUMNS)]

@@ -30,14 +30,14 @@ class Guard:
         if asked.websocket:
             await (_turned_away(receive, send) if wrong else self.app(scope, receive, send))
             return
-        protected = self._protected(send, tls=asked.tls)
+        protected = self._protected(send)
         if wrong:
             await _answer(wrong, protected)
         else:
             await self.app(scope, _limited(receive), protected)
 
-    def _protected(self, send: Send, *, tls: bool) -> Send:
-        told = security_headers(self.csp, tls=tls)
+    def _protected(self, send: Send) -> Send:
+        told = security_headers(self.csp)
         names = {name for name, _ in told}
 
         async def protected(message: Message) -> None:

@@ -1,7 +1,9 @@
 """The numbers of the products, computed from top_products. Money is in mills; frames are never changed."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from etl.contract import MILLS_PER_UNIT
 Measure = Literal["net_sales", "gross_sales", "units"]
 
 PRODUCT_COLUMNS: Final = (
+    "link",
     "rank",
     "sku",
     "description",
@@ -65,10 +68,70 @@ def most_returned(products: pd.DataFrame, number: int) -> pd.DataFrame:
 
 
 def product_table(products: pd.DataFrame) -> pd.DataFrame:
-    """top_products for the eye: amounts in decimal units, the returned share of gross sales, no cumulative columns."""
+    """top_products for the eye: amounts in decimal units, the returned share of gross sales, no cumulative columns.
+
+    `link` leads to the product's page.
+    """
     money = {name: products[name] / MILLS_PER_UNIT for name in ("net_sales", "gross_sales", "returns")}
-    shown = products.assign(**money, return_rate=divided(products["returns"], products["gross_sales"]))
+    links = ["products?sku=" + quote(sku, safe="") for sku in products["sku"]]
+    shown = products.assign(**money, link=links, return_rate=divided(products["returns"], products["gross_sales"]))
     return shown[list(PRODUCT_COLUMNS)]
+
+
+def found(table: pd.DataFrame, words: str) -> pd.DataFrame:
+    """The rows whose sku or description has all of these words in it, in any case; all rows for none."""
+    kept = table
+    for word in words.split():
+        in_sku = kept["sku"].str.contains(word, case=False, regex=False)
+        kept = kept[in_sku | kept["description"].fillna("").str.contains(word, case=False, regex=False)]
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One row of top_products. `share`: of all gross sales; rates are of 1, None where they have no meaning."""
+
+    rank: int
+    sku: str
+    description: str | None
+    gross_sales_mills: int
+    returns_mills: int
+    net_sales_mills: int
+    units: int
+    orders: int
+    customers: int
+    first_sold: date
+    last_sold: date
+    share: float | None
+    abc_class: str
+
+    @property
+    def return_rate(self) -> float | None:
+        """Returns / gross sales."""
+        return ratio(self.returns_mills, self.gross_sales_mills)
+
+
+def product(products: pd.DataFrame, sku: str) -> Product | None:
+    """The product of that very sku; None where there is none."""
+    rows = products[np.asarray(products["sku"] == sku)]
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    return Product(
+        rank=int(row["rank"]),
+        sku=str(row["sku"]),
+        description=None if pd.isna(row["description"]) else str(row["description"]),
+        gross_sales_mills=int(row["gross_sales"]),
+        returns_mills=int(row["returns"]),
+        net_sales_mills=int(row["net_sales"]),
+        units=int(row["units"]),
+        orders=int(row["orders"]),
+        customers=int(row["customers"]),
+        first_sold=row["first_sold"].date(),
+        last_sold=row["last_sold"].date(),
+        share=None if pd.isna(row["share"]) else float(row["share"]),
+        abc_class=str(row["abc_class"]),
+    )
 
 
 def pareto(products: pd.DataFrame) -> pd.DataFrame:

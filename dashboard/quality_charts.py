@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import format as text
+from dashboard.chart_shapes import NO_ZOOM, blank
 from dashboard.charts import BEFORE, NEW_CUSTOMERS, RETURNS, SALES
 
 GOOD: Final = SALES
@@ -15,7 +16,6 @@ CLOSED: Final = BEFORE
 SET_ASIDE: Final = NEW_CUSTOMERS
 _ROW_PX: Final = 42
 _HEIGHT_PX: Final = 260
-_NO_ZOOM: Final = {"fixedrange": True}
 _DAY_KINDS: Final = (("sold", "With a sale", GOOD), ("closed", "Closed", CLOSED), ("missing", "Without a sale", GAP))
 _PHASE_NAMES: Final = {
     "dns": "Name looked up",
@@ -33,7 +33,7 @@ def quarantine(table: pd.DataFrame) -> go.Figure:
     """Lines set aside, by reason; the table is that of quality_views.quarantine."""
     shares = [text.percent(None if pd.isna(share) else share) for share in table["share"]]
     counts = [text.count(number) for number in table["lines"]]
-    figure = _figure(_ROW_PX * len(table) + 20)
+    figure = blank(_ROW_PX * len(table) + 20)
     figure.add_trace(
         go.Bar(
             x=table["lines"].to_numpy(),
@@ -49,13 +49,13 @@ def quarantine(table: pd.DataFrame) -> go.Figure:
         )
     )
     most = max(1, int(table["lines"].max()))
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **_NO_ZOOM)
-    return figure.update_xaxes(visible=False, range=[0, most * 1.3], **_NO_ZOOM)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **NO_ZOOM)
+    return figure.update_xaxes(visible=False, range=[0, most * 1.3], **NO_ZOOM)
 
 
 def days(months: pd.DataFrame) -> go.Figure:
     """The days of each month, by what they are; the table is that of quality_views.months."""
-    figure = _figure(_HEIGHT_PX)
+    figure = blank(_HEIGHT_PX)
     names = [text.month(month) for month in months["month"]]
     for column, name, colour in _DAY_KINDS:
         if column != "sold" and not months[column].any():
@@ -76,8 +76,8 @@ def days(months: pd.DataFrame) -> go.Figure:
         figure.update_xaxes(tickmode="array", tickvals=months["month"].to_numpy(), ticktext=names)
     else:
         figure.update_xaxes(nticks=8, tickformat="%b<br>%Y")
-    figure.update_xaxes(showgrid=False, **_NO_ZOOM)
-    return figure.update_yaxes(rangemode="tozero", nticks=5, **_NO_ZOOM)
+    figure.update_xaxes(showgrid=False, **NO_ZOOM)
+    return figure.update_yaxes(rangemode="tozero", nticks=5, **NO_ZOOM)
 
 
 _FEW_MONTHS: Final = 4
@@ -89,7 +89,7 @@ def uptime(table: pd.DataFrame) -> go.Figure:
 
     A window of which too little was seen has its interval, and no mark.
     """
-    figure = _figure(_ROW_PX * len(table) + 60)
+    figure = blank(_ROW_PX * len(table) + 60)
     known = table[table["lowest"].notna() & table["highest"].notna()]
     low, high = known["lowest"].to_numpy(), known["highest"].to_numpy()
     between = [f"{_cut(first)} to {_cut(last)}" for first, last in zip(low, high, strict=True)]
@@ -121,9 +121,9 @@ def uptime(table: pd.DataFrame) -> go.Figure:
     )
     lowest = float(np.nanmin([*low, 0.99])) if len(low) else 0.0
     figure.update_layout(showlegend=True)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **_NO_ZOOM)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **NO_ZOOM)
     margin = (1 - lowest) * 0.05
-    return figure.update_xaxes(range=[max(0.0, lowest - margin), 1 + margin], tickformat=".1%", nticks=5, **_NO_ZOOM)
+    return figure.update_xaxes(range=[max(0.0, lowest - margin), 1 + margin], tickformat=".1%", nticks=5, **NO_ZOOM)
 
 
 _LEAST_WIDTH: Final = 1e-6
@@ -136,7 +136,7 @@ def _cut(share: float) -> str:
 
 def response(table: pd.DataFrame) -> go.Figure:
     """Median and 95th percentile of each phase of a look; of operations_views.response."""
-    figure = _figure(_ROW_PX * len(table) + 60)
+    figure = blank(_ROW_PX * len(table) + 60)
     names = [_PHASE_NAMES.get(phase, phase) for phase in table["phase"]]
     for column, name, colour in (("p95_ms", "95 of 100 within", CLOSED), ("p50_ms", "Half within", GOOD)):
         figure.add_trace(
@@ -155,25 +155,9 @@ def response(table: pd.DataFrame) -> go.Figure:
         )
     figure.update_layout(barmode="group", bargroupgap=0.08, showlegend=True, legend={"traceorder": "reversed"})
     most = float(np.nanmax([1.0, *table["p95_ms"], *table["p50_ms"]]))
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **_NO_ZOOM)
-    return figure.update_xaxes(visible=False, range=[0, most * 1.3], **_NO_ZOOM)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4, **NO_ZOOM)
+    return figure.update_xaxes(visible=False, range=[0, most * 1.3], **NO_ZOOM)
 
 
 def _ms(value: Any) -> str:
     return "" if pd.isna(value) else f"{int(value):,} ms"
-
-
-def _figure(height: int) -> go.Figure:
-    return go.Figure(
-        layout={
-            "height": height,
-            "margin": {"l": 4, "r": 8, "t": 8, "b": 4},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "showlegend": False,
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False, "title": None},
-            "bargap": 0.25,
-            "dragmode": False,
-            "title": "",
-        }
-    )

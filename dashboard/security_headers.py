@@ -6,7 +6,6 @@ import re
 from typing import Final
 
 _INLINE: Final = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
-_YEAR_S: Final = 365 * 24 * 3600
 _UNUSED: Final = ("camera", "geolocation", "microphone", "payment", "usb")
 
 
@@ -37,16 +36,14 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def security_headers(csp: str, *, tls: bool) -> list[tuple[bytes, bytes]]:
-    """Names in lower case. Only over TLS is the browser told to come by TLS again."""
+def security_headers(csp: str) -> list[tuple[bytes, bytes]]:
+    """Names in lower case. That a browser shall come by TLS only is for the TLS front to say: it knows its certificate."""
     told = {
         "content-security-policy": csp,
         "x-content-type-options": "nosniff",
         "x-frame-options": "SAMEORIGIN",
-        "referrer-policy": "no-referrer",  # the address holds what a person chose
+        "referrer-policy": "same-origin",  # the address holds what a person chose
         "permissions-policy": ", ".join(f"{feature}=()" for feature in _UNUSED),
         "cross-origin-opener-policy": "same-origin",
     }
-    if tls:
-        told["strict-transport-security"] = f"max-age={_YEAR_S}"
     return [(name.encode(), value.encode()) for name, value in told.items()]

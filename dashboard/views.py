@@ -47,6 +47,12 @@ class Totals:
     customer_days: int  # customers are counted once a day
     days: int
     cancellations: int
+    new_customers: int
+
+    @property
+    def new_share(self) -> float | None:
+        """New customers as a share of those with an order, each counted once a day."""
+        return ratio(self.new_customers, self.customer_days)
 
     @property
     def average_order_mills(self) -> float | None:
@@ -100,6 +106,7 @@ class _Definition:
 
 _KPIS: Final = (
     _Definition("Net sales", "money", "net_sales_mills", "net_sales", "Product sales minus product returns."),
+    _Definition("Gross sales", "money", "gross_sales_mills", "gross_sales", "Product sales before returns."),
     _Definition("Orders", "count", "orders", "orders", "Invoices with at least one product sold."),
     _Definition("Average order", "money", "average_order_mills", "average_order", "Gross sales divided by orders."),
     _Definition(
@@ -109,6 +116,14 @@ _KPIS: Final = (
         "customers_a_day",
         "Known customers with an order, on the average day. How many different ones that were is known only of a range "
         "that runs to the last day of the data.",
+    ),
+    _Definition(
+        "New customers",
+        "rate",
+        "new_share",
+        "new_share",
+        "Known customers whose first order ever was on that day, as a share of all with an order, each once a day. The "
+        "others are returning.",
     ),
     _Definition(
         "Return rate",
@@ -146,6 +161,7 @@ def totals(daily: pd.DataFrame, period: Period) -> Totals:
         customer_days=int((rows["new_customers"] + rows["returning_customers"]).sum()),
         days=len(rows),
         cancellations=int(rows["cancellations"].sum()),
+        new_customers=int(rows["new_customers"].sum()),
     )
 
 
@@ -195,7 +211,8 @@ def series(daily: pd.DataFrame, period: Period, like: Period | None = None) -> p
     """The period in buckets (days, weeks or months, by its length): the points of its charts.
 
     Columns: first, last (dates), days, partial (the bucket has fewer days than its kind), SUMMED as int64, and the
-    float64 rates average_order (mills), customers_a_day, return_rate, cancellation_rate: NaN where the divisor is 0.
+    float64 rates average_order (mills), customers_a_day, new_share, return_rate, cancellation_rate: NaN where the
+    divisor is 0.
     Customers are counted once a day: in a wider bucket new + returning is a sum of days, not of persons.
     With `like`, a period of the same length, the buckets are cut where that one's are, so that the two can be laid
     over each other.
@@ -248,9 +265,11 @@ def _whole_days(period: Period, day: date) -> int:
 
 def _with_rates(points: pd.DataFrame) -> pd.DataFrame:
     invoices = points["orders"] + points["cancellations"]
+    customers = points["new_customers"] + points["returning_customers"]
     return points.assign(
         average_order=divided(points["gross_sales"], points["orders"]),
-        customers_a_day=divided(points["new_customers"] + points["returning_customers"], points["days"]),
+        customers_a_day=divided(customers, points["days"]),
+        new_share=divided(points["new_customers"], customers),
         return_rate=divided(points["returns"], points["gross_sales"]),
         cancellation_rate=divided(points["cancellations"], invoices),
     )

@@ -1,5 +1,6 @@
 """Commits of this project in a clone of its own: good ones, and ones that are broken in every way we could think of."""
 
+import re
 import shutil
 import subprocess
 import textwrap
@@ -61,7 +62,9 @@ def in_render(text, page="products"):
 
     def change(directory):
         file = directory / "dashboard" / "pages" / f"{page}.py"
-        start, head, rest = file.read_text().partition("def render(snapshot: Snapshot) -> None:\n")
+        start, head, rest = re.split(
+            r"^(def render\(.*\) -> None:\n)", file.read_text(), maxsplit=1, flags=re.MULTILINE
+        )
         assert head
         file.write_text(f"{start}{head}{lines}\n{rest}")
 

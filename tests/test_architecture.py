@@ -48,7 +48,14 @@ HELD = {
     "paramiko": ("ops/host/ssh",),  # ssh.py and what belongs to it
     "jinja2": ("ops/render.py",),
     "moto": ("ops/embedded.py",),
-    "plotly": ("dashboard/charts.py", "dashboard/quality_charts.py", "dashboard/pages/"),
+    "plotly": (
+        "dashboard/chart_shapes.py",
+        "dashboard/charts.py",
+        "dashboard/day_charts.py",
+        "dashboard/product_charts.py",
+        "dashboard/quality_charts.py",
+        "dashboard/pages/",
+    ),
     "pydantic": ("etl/contract.py", "ops/settings.py"),
     "pydantic_settings": ("ops/settings.py",),
     "python_calamine": ("etl/sources.py",),

@@ -52,6 +52,12 @@ def test_a_name_that_was_set_is_let_in_however_it_is_written(host):
     assert status(asked(host=host), OURS) is None
 
 
+def test_the_front_on_this_machine_answers_for_its_own_name_alone():
+    assert status(asked(host="new.example", peer="127.0.0.1", x_forwarded_for="198.51.100.7")) is None
+    assert status(asked(host="new.example", peer="198.51.100.7", x_forwarded_for="127.0.0.1")) == 421
+    assert status(asked(host="new.example", peer="127.0.0.1")) == 421
+
+
 @pytest.mark.parametrize("host", [None, "", "a b", "a/b", "user@host", "host:port", "host:123456", "[::1", "a:1:2"])
 def test_a_host_header_that_names_no_host_is_a_bad_request(host):
     assert status(asked(host=host)) == HTTPStatus.BAD_REQUEST
@@ -148,11 +154,10 @@ def test_only_the_scripts_that_the_page_has_inline_may_run():
     assert "script-src 'self';" in policy("<p>none</p>")
 
 
-def test_only_over_tls_is_the_browser_told_to_come_by_tls_again():
-    assert b"strict-transport-security" not in dict(security_headers("x", tls=False))
-    assert b"strict-transport-security" in dict(security_headers("x", tls=True))
-    assert asked(peer="127.0.0.1", x_forwarded_proto="https").tls
-    assert not asked(peer="198.51.100.7", x_forwarded_proto="https").tls
+def test_no_answer_may_be_framed_sniffed_or_tell_where_a_visitor_came_from():
+    told = dict(security_headers("x"))
+    assert told[b"content-security-policy"] == b"x"
+    assert (told[b"x-content-type-options"], told[b"referrer-policy"]) == (b"nosniff", b"same-origin")
 
 
 # --- ASGI ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts, customer_views, product_views, views
+from dashboard import chart_shapes, charts, customer_views, product_views, views
 from dashboard.periods import Period
 
 FIRST, DAYS = date(2024, 1, 1), 100
@@ -180,12 +180,12 @@ def test_the_map_shows_customers_or_their_money(rfm: pd.DataFrame):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_text_of_every_cell_can_be_read_on_its_colour(scheme: str):
-    scale = charts._scale(dark=scheme == "dark")
+    scale = chart_shapes.scale_of(dark=scheme == "dark")
     values = np.linspace(0, 1, 101)
     for value in values:
         places = np.linspace(0, 1, len(scale))
-        ground = charts._luminance([np.interp(value, places, parts) for parts in zip(*scale, strict=True)])
-        ink = {"#000000": 0.0, "#ffffff": 1.0}[charts._ink(scale, value)]
+        ground = chart_shapes._luminance([np.interp(value, places, parts) for parts in zip(*scale, strict=True)])
+        ink = {"#000000": 0.0, "#ffffff": 1.0}[chart_shapes._ink(scale, value)]
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
 
 

@@ -92,9 +92,9 @@ def cards(test: AppTest) -> dict[str, tuple[str, str]]:
 
 
 PAGES = [
-    ("", "How is the shop doing?", 6, 5),
-    ("products", "Which products", 4, 3),
-    ("customers", "Who are", 4, 3),
+    ("", "How is the shop doing?", 8, 7),
+    ("products", "Which products", 4, 4),
+    ("customers", "Who are", 4, 4),
     ("quality", "Can these numbers be trusted?", 5, 1),
     ("operations", "Do the numbers arrive", 6, 0),
 ]
@@ -156,6 +156,8 @@ def test_an_address_may_spell_a_preset_and_a_comparison_in_any_case(shop: Path, 
 
 
 ODD = [
+    {"shade": ["x"], "length": ["9 months"], "against": [""], "q": ["(((", "b"], "target": ["\x00"]},
+    {"shade": ["ORDERS"], "length": ["1 MONTH"], "against": ["LAST YEAR"], "q": ["x" * 5000]},
     {"period": ["nonsense"]},
     {"period": [""]},
     {"period": ["28D"]},
@@ -214,9 +216,12 @@ def test_a_card_with_nothing_to_draw_says_so_in_a_sentence(tmp_path: Path):
     store = snapshot(tmp_path, lines)
     overview = opened(store)
     assert [said.value for said in overview.info] == ["No order of these days names its customer."]
-    assert len(overview.get("plotly_chart")) == 4
+    assert len(overview.get("plotly_chart")) == 6
     products = opened(store, "products")
-    assert [said.value for said in products.info] == ["Nothing came back."]
+    assert [said.value.partition(":")[0] for said in products.info] == [
+        "Nothing came back.",
+        "The data does not hold all of these months and of those before them",
+    ]
     assert "**The products with the most returns**" in words(products)
 
 
@@ -266,3 +271,28 @@ def test_drawing_every_page_changes_no_shared_frame(shop: Path):
         opened(shop, path, {"period": ["All"], "show": ["25"], "map": ["Sales"]})
     assert prints() == before
     assert set(snapshot_shown.frames) <= set(ARTIFACTS)
+
+
+def test_a_product_in_the_address_has_a_page_of_its_own(shop: Path):
+    test = opened(shop, "products", {"sku": ["P1"], "by": ["Units"]})
+    assert not test.exception
+    assert "SKU `P1`" in words(test)
+    assert set(cards(test)) >= {"Net sales", "Return rate", "First sold", "Last sold"}
+    assert len(test.get("plotly_chart")) == 1
+    test.button[0].click().run()
+    assert "**All products**" in words(test)
+    assert "sku" not in test.query_params
+
+
+@pytest.mark.parametrize("sku", ["", "nobody's", "\x00", "%", "p1", "x" * 5000, "`**<b>"])
+def test_a_product_that_was_never_sold_is_told_in_a_sentence(shop: Path, sku: str):
+    test = opened(shop, "products", {"sku": [sku]})
+    assert not test.exception
+    assert [said.value for said in test.info] == ["No product of this SKU has been sold in this data."]
+
+
+def test_a_search_leaves_the_products_that_have_the_words(shop: Path):
+    test = opened(shop, "products", {"q": ["PRODUCT 22"]})
+    assert list(test.dataframe[-1].value["sku"]) == ["P22"]
+    none = opened(shop, "products", {"q": ["nothing like that"]})
+    assert "No product's name or SKU has that in it." in [said.value for said in none.info]

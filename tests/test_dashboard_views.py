@@ -53,9 +53,11 @@ def test_kpis_are_ratios_of_sums_not_averages_of_daily_ratios():
     found = kpis_by_name(frame, days("2024-03-03", "2024-03-04"), days("2024-03-01", "2024-03-02"))
     assert {name: (kpi.value, kpi.change) for name, kpi in found.items()} == {
         "Net sales": (19_000, 1.0),
+        "Gross sales": (20_000, 1.0),
         "Orders": (8, 1.0),
         "Average order": (2_500, 0.0),
         "Customers a day": (3.0, 1.0),
+        "New customers": (0.0, pytest.approx(-2 / 3)),
         "Return rate": (0.05, 0.0),
         "Cancellation rate": (0.2, 0.0),
     }

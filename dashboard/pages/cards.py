@@ -11,11 +11,12 @@ from dashboard import format as text
 from dashboard.views import Kpi
 
 PHONE_CARD_PX = 150
+KPIS_IN_A_ROW = 4  # and two on a phone: no row is left with fewer
 
 
 def kpi_row(kpis: Sequence[Kpi], currency: str, *, compared: bool) -> None:
     """One card for each KPI, with its change (n/a where it has none) when there are days to compare with."""
-    with st.grid(len(kpis), min_column_width=PHONE_CARD_PX, gap="small"):
+    with st.grid(KPIS_IN_A_ROW, min_column_width=PHONE_CARD_PX, gap="small"):
         for kpi in kpis:
             _kpi_card(kpi, currency, compared=compared)
 

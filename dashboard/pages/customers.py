@@ -3,19 +3,39 @@
 from functools import partial
 from typing import Literal
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import charts, customer_views
+from dashboard import charts, customer_views, product_charts
 from dashboard import format as text
 from dashboard.data import Snapshot
 from dashboard.export import csv
 from dashboard.pages.around import Around
 from dashboard.pages.cards import card, chart, chart_card, fact
+from etl.contract import MILLS_PER_UNIT
 
 QUESTION = "Who are the customers, and do they come back?"
 Colouring = Literal["customers", "monetary"]
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+ADVICE_COLUMNS = {
+    "segment": st.column_config.TextColumn("Segment", width="small"),
+    "customers": st.column_config.NumberColumn("Customers", format="localized", width="small"),
+    "share_of_customers": st.column_config.NumberColumn("Of all", format="percent", width="small"),
+    "monetary": st.column_config.TextColumn("Net sales", width="small", help="Product sales minus returns."),
+    "share_of_sales": st.column_config.NumberColumn("Of sales", format="percent", width="small"),
+    "to_do": st.column_config.TextColumn("What to do", width="large"),
+}
+TOP_COLUMNS = {
+    "rank": st.column_config.NumberColumn("Rank", width="small"),
+    "customer": st.column_config.TextColumn("Customer"),
+    "country": st.column_config.TextColumn("Country", help="The one on most of the customer's lines."),
+    "segment": st.column_config.TextColumn("Segment"),
+    "frequency": st.column_config.NumberColumn("Orders", format="localized"),
+    "monetary": st.column_config.NumberColumn("Net sales", format="accounting"),
+    "share": st.column_config.NumberColumn("Of all", format="percent"),
+    "last_order": st.column_config.DateColumn("Last order", format="D MMM YYYY"),
+}
 COLOURINGS: dict[str, Colouring] = {"Customers": "customers", "Sales": "monetary"}
 
 
@@ -44,6 +64,65 @@ def render(around: Around) -> None:
         ):
             _map(snapshot)
     _cohorts(snapshot)
+    _segments(snapshot)
+    _gaps(snapshot)
+    _top(snapshot, masked=around.settings.dashboard.mask_customers)
+
+
+def _segments(snapshot: Snapshot) -> None:
+    table = customer_views.advice(snapshot.rfm)
+    with card(
+        "What to do about each segment",
+        key="advice",
+        note="By how recently and how often they ordered; what the scores mean is in docs/snapshot.md.",
+        file=partial(csv, table, ("monetary",)),
+    ):
+        shown = table.assign(monetary=[text.money(mills, snapshot.manifest.currency) for mills in table["monetary"]])
+        st.dataframe(
+            shown,
+            hide_index=True,
+            column_config=ADVICE_COLUMNS,
+            column_order=list(ADVICE_COLUMNS),
+            key="advice-table",
+        )
+
+
+def _gaps(snapshot: Snapshot) -> None:
+    title = "How long until the next order?"
+    note = "Customers with two orders or more, each by the average of its gaps."
+    gaps = customer_views.gap_days(snapshot.rfm)
+    table = customer_views.gap_histogram(gaps)
+    if len(gaps):
+        low, middle, high = (round(float(gaps.quantile(share))) for share in (0.25, 0.5, 0.75))
+        note += f" Half of them wait {middle} days or less; the middle half {low} to {high}."
+    chart_card(
+        title,
+        _figure("gaps", snapshot.manifest.run_id, snapshot),
+        key="gaps",
+        note=note,
+        file=partial(csv, table),
+        instead="" if len(gaps) else "No customer has ordered twice yet.",
+    )
+
+
+def _top(snapshot: Snapshot, *, masked: bool) -> None:
+    table = _ranked(snapshot.manifest.run_id, snapshot, masked=masked)
+    best = table.head(customer_views.TOP_CUSTOMERS)
+    note = "By product sales minus returns."
+    if len(best) < len(table):
+        note += f" The first {len(best):,} of {len(table):,}; the file holds all."
+    with card("The best customers", key="top-customers", note=note, file=partial(csv, table, ("monetary",))):
+        st.dataframe(
+            best.assign(monetary=best["monetary"] / MILLS_PER_UNIT),
+            hide_index=True,
+            column_config=TOP_COLUMNS,
+            key="top-customers-table",
+        )
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _ranked(run_id: str, _snapshot: Snapshot, *, masked: bool) -> pd.DataFrame:  # noqa: ARG001 - a key
+    return customer_views.ranked(_snapshot.rfm, masked=masked)
 
 
 def _map(snapshot: Snapshot) -> None:
@@ -110,6 +189,9 @@ def _figure(name: str, run_id: str, _snapshot: Snapshot, *, dark: bool = False) 
     currency = _snapshot.manifest.currency
     if name == "segments":
         return charts.segments(customer_views.segments(_snapshot.rfm), currency)
+    if name == "gaps":
+        gaps = customer_views.gap_days(_snapshot.rfm)
+        return product_charts.gaps(customer_views.gap_histogram(gaps), charts.CUSTOMERS)
     if name == "cohorts":
         return charts.cohorts(customer_views.retention(_snapshot.cohorts, _snapshot.manifest.data_through), dark=dark)
     return charts.rfm_map(
