@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 CHECKOV := .venv-checkov
 
-.PHONY: help setup demo test test-live check peers checkov bench lock clean
+.PHONY: help setup demo test test-live check peers checkov bench pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -34,6 +34,9 @@ checkov: $(CHECKOV)/.ready ## checkov, which judges the stack's template in the 
 
 bench: $(READY) $(PEERS)/.ready ## measured side by side, as printed in docs/performance.md
 	@$(RUN)/python -m tests.bench $(BENCH)
+
+pictures: $(READY) ## make docs/*.png anew, with the made-up shop (needs chromium)
+	@$(RUN)/python -m tests.pictures
 
 lock: ## compile requirements/*.txt anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/host.txt

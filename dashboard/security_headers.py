@@ -37,7 +37,7 @@ def _sha256(script: str) -> str:
 
 
 def security_headers(csp: str) -> list[tuple[bytes, bytes]]:
-    """Names in lower case. That a browser shall come by TLS only is for the TLS front to say: it knows its certificate."""
+    """Names in lower case. That a browser shall come by TLS only is for the TLS front to say."""
     told = {
         "content-security-policy": csp,
         "x-content-type-options": "nosniff",
