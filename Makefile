@@ -5,8 +5,9 @@ RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 CHECKOV := .venv-checkov
+AXE := .axe
 
-.PHONY: help setup demo test test-live check peers checkov bench pictures lock clean
+.PHONY: help setup demo test test-live check peers checkov axe bench pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -35,6 +36,16 @@ checkov: $(CHECKOV)/.ready ## checkov, which judges the stack's template in the 
 bench: $(READY) $(PEERS)/.ready ## measured side by side, as printed in docs/performance.md
 	@$(RUN)/python -m tests.bench $(BENCH)
 
+axe: $(AXE)/package/axe.min.js ## fetch axe-core, which looks at the pages for who cannot see them well (needs npm)
+
+# By its hash, like every other package.
+$(AXE)/package/axe.min.js: Makefile
+	@mkdir -p $(AXE)
+	@cd $(AXE) && npm pack --silent --no-update-notifier axe-core@4.14.1 >/dev/null
+	@python3 -c 'import base64, hashlib, sys; found = base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode(); sys.exit(None if found == sys.argv[2] else f"axe-core: sha512 {found} was found; {sys.argv[2]} is expected")' $(AXE)/axe-core-4.14.1.tgz FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==
+	@tar -xzf $(AXE)/axe-core-4.14.1.tgz -C $(AXE) package/axe.min.js package/LICENSE
+	@touch $@
+
 pictures: $(READY) ## make docs/*.png anew, with the made-up shop (needs chromium)
 	@$(RUN)/python -m tests.pictures
 
@@ -47,7 +58,7 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	printf '%s\n' checkov | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/checkov.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) $(PEERS) $(CHECKOV) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(CHECKOV) $(AXE) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'

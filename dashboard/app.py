@@ -14,6 +14,7 @@ from dashboard.health import SCRIPT
 from dashboard.page_run import logged
 from dashboard.pages import customers, operations, overview, products, quality
 from dashboard.pages.around import Around
+from dashboard.pages.printing import on_paper
 from dashboard.status import status
 from etl.errors import KpiOpsError, NothingPublished
 from ops.settings import FreshnessSettings, Settings, load
@@ -94,6 +95,7 @@ def main(settings: Settings) -> None:
     around = Around(state.snapshot, settings, holder) if state.snapshot else None
     shown = {_page(page, around): page for page in PAGES}
     opened = st.navigation(list(shown), position="hidden")
+    on_paper()
     _links(list(shown))
     if state.snapshot is None:
         _without_data(settings, holder, state.problem)

@@ -214,3 +214,45 @@ def test_the_server_lets_in_whom_it_should(url: str):
     assert asked(url, "/_stcore/metrics", X_Forwarded_For="198.51.100.7")[0] == 404
     assert asked(url, "/_stcore/stream", **SOCKET, Origin="https://evil.example")[0] == 403
     assert asked(url, "/_stcore/stream", **SOCKET, Origin=url)[0] == 101
+
+
+AXE = Path(__file__).resolve().parents[1] / ".axe" / "package" / "axe.min.js"
+NOT_OURS = ["[data-testid=stMetric] svg"]  # the marks of Streamlit's sparklines have roles, and no names
+BAD = {"serious", "critical"}
+PATHS = ["", "products", "products?sku=P1", "customers", "quality", "operations"]
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core: make axe")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_shuts_out_who_hears_it_or_sees_little_contrast(browser: Browser, url: str, scheme: str):
+    context = browser.new_context(
+        viewport={"width": DESK[0], "height": DESK[1]},
+        color_scheme="dark" if scheme == "dark" else "light",
+        bypass_csp=True,  # for axe-core itself
+    )
+    found = []
+    for path in PATHS:
+        page = context.new_page()
+        page.goto(f"{url}/{path}")
+        expect(page.get_by_test_id("stMetric").first).to_be_visible(timeout=30_000)
+        page.wait_for_timeout(1500)
+        page.add_script_tag(path=str(AXE))
+        report = page.evaluate("hidden => axe.run({exclude: hidden}, {resultTypes: ['violations']})", NOT_OURS)
+        bad = (each for each in report["violations"] if each["impact"] in BAD)
+        found += [(path, each["id"], node["html"][:80]) for each in bad for node in each["nodes"]]
+        page.close()
+    context.close()
+    assert found == []
+
+
+def test_a_printed_page_has_its_numbers_and_nothing_to_click(browser: Browser, url: str):
+    page = Visit(browser, DESK, "light").page
+    page.goto(url)
+    expect(page.locator(".js-plotly-plot")).to_have_count(7, timeout=30_000)
+    page.emulate_media(media="print")
+    assert page.get_by_test_id("stMetric").first.is_visible()
+    for hidden in ("stPageLink", "stDownloadButton", "stButtonGroup", "stToolbar"):
+        assert page.get_by_test_id(hidden).filter(visible=True).count() == 0, hidden
+    # All of the page, and not the part that fits a screen.
+    assert page.get_by_test_id("stMain").evaluate("area => getComputedStyle(area).overflow") == "visible"
+    page.context.close()

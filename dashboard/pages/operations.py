@@ -139,7 +139,7 @@ def _facts(fresh: Freshness, record: Record | None, server: Server, around: Arou
 def _uptime(state: UptimeState, where: str, around: Around, now: datetime) -> None:
     uptime = around.settings.uptime
     line, look = operations_views.record_line(state, where, now, uptime.cadence)
-    st.subheader("As seen from outside", anchor=False)
+    st.header("As seen from outside", anchor=False)
     if look:
         st.warning(line, icon=":material/visibility_off:")
     else:

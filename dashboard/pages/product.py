@@ -22,7 +22,7 @@ def render(snapshot: Snapshot, sku: str) -> None:
     if found is None:
         st.info("No product of this SKU has been sold in this data.")
         return
-    st.subheader(product_name(found.sku, found.description), anchor=False)
+    st.header(product_name(found.sku, found.description), anchor=False)
     st.caption(f"SKU `{found.sku.replace('`', ' ')}`")
     _facts(found, snapshot.manifest.currency)
     if snapshot.product_months.empty:
