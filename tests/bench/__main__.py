@@ -1,6 +1,6 @@
 """`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
 
-Others are demo, publish, years, truth, deploy (needs root), fresh.
+Others are demo, publish, years, truth, dashboard, deploy (needs root), fresh.
 """
 
 import gzip
@@ -14,6 +14,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+from tests.bench.dashboard import beside_naive
 from tests.bench.deploy import deploy
 from tests.bench.measure import in_turn, run, table
 from tests.bench.publish import publish
@@ -73,6 +74,15 @@ def demo(directory: Path) -> None:
     print(table(["fab demo --once"], [[run(command, directory) for _ in range(RUNS)]]), end="\n\n")
 
 
+def dashboard(directory: Path) -> None:
+    """The served Overview beside the same page as the usual guide has it."""
+    source, what = sales(directory)
+    store = directory / "store"
+    run([PYTHON, "-m", "etl", "--source", str(source), "--out", str(store)])
+    print(f"## The Overview of {what}, beside the naive page\n")
+    print(beside_naive(store, directory), end="\n\n")
+
+
 def fresh(directory: Path) -> None:
     """From `git clone` to a page: what the installation takes, and what our own work takes. Once: it downloads."""
     clone = directory / "clone"
@@ -97,7 +107,7 @@ def fresh(directory: Path) -> None:
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    every = {each.__name__: each for each in (etl, demo, publish, years, truth, deploy, fresh)}
+    every = {each.__name__: each for each in (etl, demo, publish, years, truth, dashboard, deploy, fresh)}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
             every[name](Path(directory))
