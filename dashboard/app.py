@@ -95,7 +95,7 @@ def main(settings: Settings) -> None:
     around = Around(state.snapshot, settings, holder) if state.snapshot else None
     shown = {_page(page, around): page for page in PAGES}
     opened = st.navigation(list(shown), position="hidden")
-    on_paper()
+    on_paper(dark=st.context.theme.type == "dark")
     _links(list(shown))
     if state.snapshot is None:
         _without_data(settings, holder, state.problem)

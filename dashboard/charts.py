@@ -113,6 +113,38 @@ def customers(points: pd.DataFrame, grain: Grain) -> go.Figure:
     return _over_time(figure, _TimeAxes(points, grain, heights), legend=True).update_layout(barmode="stack")
 
 
+def new_share(points: pd.DataFrame, before: pd.DataFrame | None, named: str, grain: Grain) -> go.Figure:
+    """The share of new among the customers of each bucket, that of the comparison (`named` so) dashed."""
+    figure = blank()
+    looks = {"connectgaps": True, "cliponaxis": False}  # on a closed day there is no share
+    if before is not None:
+        alone = {"mode": "markers", "marker": _marks(points, BEFORE)} if len(points) == 1 else {}
+        dashed = {"color": BEFORE, "width": 1.75, "dash": "dash"}
+        figure.add_trace(
+            _line(points, before["new_share"].to_numpy(), named, _shares(before, None), line=dashed, **looks, **alone)
+        )
+    figure.add_trace(
+        _line(
+            points,
+            points["new_share"].to_numpy(),
+            "New",
+            _shares(points, grain),
+            line={"color": NEW_CUSTOMERS, "width": 2.5},
+            marker=_marks(points, NEW_CUSTOMERS),
+            mode="lines+markers",
+            **looks,
+        )
+    )
+    figure.update_layout(showlegend=before is not None, hovermode="closest", legend={"traceorder": "reversed"})
+    figure.update_xaxes(showgrid=False, **_time_marks(points, grain), **NO_ZOOM)
+    return figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=6, **NO_ZOOM)
+
+
+def _shares(points: pd.DataFrame, grain: Grain | None) -> Any:
+    days = _labels(points, points["new_customers"], grain, None)[:, 0]
+    return np.column_stack([days, [text.percent(None if pd.isna(share) else share) for share in points["new_share"]]])
+
+
 def returns(points: pd.DataFrame, grain: Grain, currency: str) -> go.Figure:
     """Returned value in each bucket."""
     figure = blank()
@@ -372,8 +404,8 @@ def _over_time(figure: go.Figure, axes: _TimeAxes, *, legend: bool) -> go.Figure
 
 def _time_marks(points: pd.DataFrame, grain: Grain) -> dict[str, Any]:
     """Marks in time; those of daily numbers are whole days, however few there are."""
-    if grain != "day":
-        return {"nticks": _MOST_TIME_MARKS}
+    if grain != "day":  # the year below: in one line with it the marks of a phone would stand aslant
+        return {"nticks": _MOST_TIME_MARKS, "tickformat": "%b\n%Y" if grain == "month" else "%-d %b\n%Y"}
     if len(points) > _MOST_TIME_MARKS:  # Plotly's own marks are then a day or more apart, and fewer on a phone
         return {"nticks": _MOST_TIME_MARKS, "tickformat": "%-d %b\n%Y"}
     marks = _middles(points)

@@ -45,14 +45,9 @@ class Totals:
     net_sales_mills: int
     orders: int
     customer_days: int  # customers are counted once a day
+    new_customers: int
     days: int
     cancellations: int
-    new_customers: int
-
-    @property
-    def new_share(self) -> float | None:
-        """New customers as a share of those with an order, each counted once a day."""
-        return ratio(self.new_customers, self.customer_days)
 
     @property
     def average_order_mills(self) -> float | None:
@@ -65,9 +60,9 @@ class Totals:
         return ratio(self.customer_days, self.days)
 
     @property
-    def return_rate(self) -> float | None:
-        """Returned value as a share of gross sales."""
-        return ratio(self.returns_mills, self.gross_sales_mills)
+    def new_share(self) -> float | None:
+        """Customers on the day of their first order as a share of all customers with an order."""
+        return ratio(self.new_customers, self.customer_days)
 
     @property
     def cancellation_rate(self) -> float | None:
@@ -82,6 +77,7 @@ class Kpi:
     `change`: current / previous - 1, for a rate the difference; None where there is nothing sound to compare with.
     `change_of`: what the change is of, where that is not the value itself.
     `series`: the values of the period's buckets, those without a meaning left out.
+    `rise_is_good`: None where more is neither good nor bad.
     """
 
     name: str
@@ -89,7 +85,7 @@ class Kpi:
     value: float | None
     change: float | None
     series: tuple[float, ...]
-    rise_is_good: bool
+    rise_is_good: bool | None
     meaning: str
     change_of: str = ""
 
@@ -101,12 +97,20 @@ class _Definition:
     total: str
     column: str
     meaning: str
-    rise_is_good: bool = True
+    rise_is_good: bool | None = True
 
 
 _KPIS: Final = (
     _Definition("Net sales", "money", "net_sales_mills", "net_sales", "Product sales minus product returns."),
-    _Definition("Gross sales", "money", "gross_sales_mills", "gross_sales", "Product sales before returns."),
+    _Definition("Gross sales", "money", "gross_sales_mills", "gross_sales", "Product sales, before returns."),
+    _Definition(
+        "Returns",
+        "money",
+        "returns_mills",
+        "returns",
+        "Value of the products that came back, on the day they came back.",
+        rise_is_good=False,
+    ),
     _Definition("Orders", "count", "orders", "orders", "Invoices with at least one product sold."),
     _Definition("Average order", "money", "average_order_mills", "average_order", "Gross sales divided by orders."),
     _Definition(
@@ -122,16 +126,9 @@ _KPIS: Final = (
         "rate",
         "new_share",
         "new_share",
-        "Known customers whose first order ever was on that day, as a share of all with an order, each once a day. The "
-        "others are returning.",
-    ),
-    _Definition(
-        "Return rate",
-        "rate",
-        "return_rate",
-        "return_rate",
-        "Value of returned products as a share of gross sales.",
-        rise_is_good=False,
+        "Customers on the day of their first order, as a share of all known customers with an order; each customer "
+        "counts once a day. Near the first day of the data nearly everyone is new: what was before is not known.",
+        rise_is_good=None,
     ),
     _Definition(
         "Cancellation rate",
@@ -159,9 +156,9 @@ def totals(daily: pd.DataFrame, period: Period) -> Totals:
         net_sales_mills=int(rows["net_sales"].sum()),
         orders=int(rows["orders"].sum()),
         customer_days=int((rows["new_customers"] + rows["returning_customers"]).sum()),
+        new_customers=int(rows["new_customers"].sum()),
         days=len(rows),
         cancellations=int(rows["cancellations"].sum()),
-        new_customers=int(rows["new_customers"].sum()),
     )
 
 
@@ -283,3 +280,14 @@ def weekdays(daily: pd.DataFrame, period: Period) -> pd.DataFrame:
     means = grouped.mean().reindex(week)
     days = grouped.size().reindex(week, fill_value=0)
     return pd.DataFrame({"weekday": WEEKDAYS, "days": days, "net_sales": means["net_sales"], "orders": means["orders"]})
+
+
+def months(daily: pd.DataFrame) -> pd.DataFrame:
+    """One row for each month of the data: year, month (1..12), days, partial (not all its days), net_sales, orders."""
+    dates = daily["date"].dt
+    keys = [dates.year.rename("year"), dates.month.rename("month")]
+    grouped = daily[["net_sales", "orders"]].groupby(keys)
+    table = pd.concat([grouped.size().rename("days"), grouped.sum()], axis="columns").reset_index()
+    whole = [calendar.monthrange(year, month)[1] for year, month in zip(table["year"], table["month"], strict=True)]
+    table.insert(3, "partial", table["days"].to_numpy() < np.array(whole, dtype="int64"))
+    return table

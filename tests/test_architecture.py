@@ -51,7 +51,7 @@ HELD = {
     "plotly": (
         "dashboard/chart_shapes.py",
         "dashboard/charts.py",
-        "dashboard/day_charts.py",
+        "dashboard/overview_charts.py",
         "dashboard/product_charts.py",
         "dashboard/quality_charts.py",
         "dashboard/pages/",

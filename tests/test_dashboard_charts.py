@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import chart_shapes, charts, customer_views, product_views, views
+from dashboard import chart_shapes, charts, customer_views, overview_charts, product_views, views
 from dashboard.periods import Period
 
 FIRST, DAYS = date(2024, 1, 1), 100
@@ -78,6 +78,43 @@ def test_a_part_of_a_week_is_hollow_pale_and_named(daily: pd.DataFrame):
     assert list(line.marker.symbol[:2]) == ["circle-open", "circle"]
     assert line.customdata[0][0] == "1 Jan \N{EN DASH} 2 Jan 2024 (part of a week)"
     assert list(charts.returns(points, period.grain, "GBP").data[0].marker.opacity[:2]) == [0.45, 1.0]
+
+
+def test_the_share_of_new_customers_has_a_line_over_closed_days_and_its_comparison_dashed(daily: pd.DataFrame):
+    closed = daily["date"] == pd.Timestamp(2024, 3, 3)
+    mixed = daily.assign(returning_customers=daily["new_customers"] * 3).where(
+        ~closed, daily.assign(new_customers=0, returning_customers=0)
+    )
+    now, then = views.series(mixed, PERIOD), views.series(mixed, BEFORE, like=PERIOD)
+    before, current = charts.new_share(now, then, "Period before", PERIOD.grain).data
+    assert (before.name, before.line.dash, current.name) == ("Period before", "dash", "New")
+    assert current.connectgaps
+    assert np.isnan(current.y[2])
+    assert list(current.customdata[0]) == ["1 Mar 2024", "25.0 %"]
+    assert list(current.customdata[2]) == ["3 Mar 2024", "n/a"]
+
+
+def test_the_last_year_has_bars_the_two_before_it_lines_and_months_that_are_not_whole_are_pale_or_hollow():
+    days = pd.date_range("2021-12-31", "2025-01-15", unit="ms")
+    table = views.months(pd.DataFrame({"date": days, "net_sales": 1000, "orders": 1}))
+    figure = overview_charts.months(table, "GBP")
+    assert [(trace.type, trace.name) for trace in figure.data] == [
+        ("bar", "2025"),
+        ("scatter", "2024"),
+        ("scatter", "2023"),
+    ]
+    assert list(figure.data[0].marker.opacity) == [0.45]
+    assert figure.data[0].customdata[0] == "Jan 2025 (15 days of it)<br>Net sales: <b>£15.00</b>"
+    assert set(figure.data[1].marker.symbol) == {"circle"}
+    assert list(figure.layout.yaxis.ticktext) == ["£0", "£10", "£20", "£30", "£40"]
+    first = overview_charts.months(table[table["year"] <= 2022], "GBP")
+    assert first.data[1].marker.symbol == ("circle-open",)
+
+
+def test_months_of_one_year_need_no_legend_and_of_no_year_no_bars():
+    table = views.months(pd.DataFrame({"date": pd.date_range("2024-01-01", periods=31), "net_sales": 0, "orders": 0}))
+    assert not overview_charts.months(table, "GBP").layout.showlegend
+    assert overview_charts.months(table[:0], "GBP").data == ()
 
 
 def test_a_single_point_can_be_seen(daily: pd.DataFrame):

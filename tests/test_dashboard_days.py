@@ -2,101 +2,14 @@
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import customer_views, day_charts, day_views, movers, product_charts, product_views
+from dashboard import customer_views, movers, product_charts, product_views
 from dashboard.periods import Period
-from tests.test_dashboard_views import daily, days
 
 MONDAY = date(2026, 3, 2)
 WHOLE = Period(MONDAY, date(2026, 12, 31))
-
-
-def shop(gross, returns=None, orders=None, first=MONDAY):
-    returned = returns or [0] * len(gross)
-    return daily(
-        first,
-        len(gross),
-        gross_sales=gross,
-        returns=returned,
-        net_sales=[sold - back for sold, back in zip(gross, returned, strict=True)],
-        orders=orders or [10] * len(gross),
-    )
-
-
-# --- the calendar ----------------------------------------------------------------------------------------------------
-
-
-def test_the_calendar_has_a_week_in_each_column_and_nothing_for_quiet_days():
-    frame = shop([100] * 9, orders=[1, 1, 0, 1, 1, 1, 1, 1, 1])
-    table = day_views.calendar(frame, Period(MONDAY, date(2026, 3, 10)), "net_sales")
-    assert [str(week.date()) for week in table.columns] == ["2026-03-02", "2026-03-09"]
-    assert table.shape == (7, 2)
-    assert np.isnan(table.iloc[2, 0])  # no order, no return
-    assert np.isnan(table.iloc[2, 1])  # not in the data
-    assert table.iloc[0, 1] == 100
-
-
-def test_the_calendar_reaches_a_year_back_in_whole_weeks():
-    shown = day_views.calendar_days(days("2026-03-01", "2026-03-10"), days("2020-01-01", "2026-12-31"))
-    assert (shown.first.weekday(), shown.last) == (0, date(2026, 3, 10))
-    assert 360 < shown.days <= 371
-    assert day_views.calendar_days(WHOLE, WHOLE).first >= WHOLE.first
-
-
-@pytest.mark.parametrize("dark", [True, False])
-@pytest.mark.parametrize("by", ["net_sales", "orders", "returns"])
-def test_the_calendar_is_drawn_for_any_days(by, dark):
-    for frame in (shop([100] * 40), shop([100]), shop([0], orders=[0])):
-        table = day_views.calendar(frame, WHOLE, by)
-        figure = day_charts.calendar(table, by, "GBP", dark=dark)
-        assert len(figure.data) == (0 if table.empty else 1)
-
-
-# --- best and worst days ---------------------------------------------------------------------------------------------
-
-
-def test_a_record_day_that_a_return_cancels_is_among_the_best_and_marked():
-    frame = shop([1000] * 13 + [90_000], [0] * 13 + [88_000])
-    best = day_views.best_days(frame, WHOLE, 1).iloc[0]
-    assert (best["date"], best["gross_sales"]) == (pd.Timestamp("2026-03-15"), 90_000)
-    assert best["reason"] == "Returns took back 98% of what was sold"
-
-
-def test_days_are_set_apart_by_what_made_them():
-    frame = shop([1000] * 26 + [9000, 3000], orders=[10] * 26 + [10, 30])
-    reasons = day_views.best_days(frame, WHOLE, 3)["reason"].tolist()
-    assert reasons == ["Large orders: 9.0 times the usual average", "Many orders, usually 10 on such a day", ""]
-
-
-def test_the_worst_days_are_not_those_on_which_nothing_happened():
-    frame = shop([1000] * 12 + [0, 50, 400], [0] * 12 + [0, 80, 0], orders=[10] * 12 + [0, 1, 10])
-    worst = day_views.worst_days(frame, WHOLE, 2)
-    assert worst["net_sales"].tolist() == [-30, 400]
-    assert worst["reason"].tolist() == [
-        "Returns took back more than was sold",
-        "Small orders: 0.4 times the usual average",
-    ]
-
-
-def test_a_shop_without_a_sale_has_no_best_day():
-    frame = shop([0, 0], orders=[0, 0])
-    assert day_views.best_days(frame, WHOLE).empty
-    assert day_views.worst_days(frame, WHOLE).empty
-
-
-def test_months_of_the_year_are_told_with_the_days_that_are_there():
-    frame = shop([10] * 40, first=date(2025, 12, 31))
-    table = day_views.months_of_the_year(frame)
-    assert table[["year", "month", "days", "whole"]].to_numpy().tolist() == [
-        [2025, 12, 1, False],
-        [2026, 1, 31, True],
-        [2026, 2, 8, False],
-    ]
-    assert table["net_sales"].tolist() == [10, 310, 80]
-    assert [bar.name for bar in day_charts.months_of_the_year(table, "GBP").data] == ["2025", "2026"]
 
 
 # --- movers ----------------------------------------------------------------------------------------------------------

@@ -155,6 +155,41 @@ def test_an_address_may_spell_a_preset_and_a_comparison_in_any_case(shop: Path, 
     assert test.query_params["compare"] == "off"
 
 
+def calendar(test: AppTest) -> str:
+    return next(element.proto.body for element in test.get("html") if 'class="cal"' in element.proto.body)
+
+
+@pytest.mark.parametrize(("written", "measure"), [("Orders", "Orders"), ("returns", "Returns"), ("none", "Net sales")])
+def test_the_calendar_shades_the_days_by_what_the_address_names(shop: Path, written: str, measure: str):
+    test = opened(shop, query={"shade": [written], "period": ["All"]})
+    assert not test.exception
+    assert f'aria-label="{measure} of each day, 2 Jan 2023' in calendar(test)
+
+
+def test_the_calendar_of_a_short_period_shows_its_year_and_which_days_are_outside(shop: Path):
+    markup = calendar(opened(shop, query={"period": ["7d"]}))
+    assert markup.count("data-d=") == 55  # of 2024, to 24 February
+    assert markup.count(' out"') + markup.count(" out w") == 55 - 7 + 1  # and the one of the legend
+
+
+def test_the_best_and_the_worst_days_are_told_with_reasons_and_closed_days_are_counted(tmp_path: Path):
+    lines = [
+        *[(f"5{n}", "P1", "MUG", 10, f"2024-01-{n:02d} 10:00:00", "2.00", 7, "UK") for n in range(1, 21) if n != 9],
+        ("600", "P1", "MUG", 900, "2024-01-15 10:00:00", "2.00", 7, "UK"),
+        ("C600", "P1", "MUG", -900, "2024-01-15 12:00:00", "2.00", 7, "UK"),
+    ]
+    test = opened(snapshot(tmp_path, lines))
+    assert "Would be among the best, but for their returns" in words(test)
+    assert "**Mon 15 Jan 2024** \N{MIDDLE DOT} £20.00" in words(test)
+    assert "Returns of £1,800 cancelled 98.9 % of £1,820 sold that day" in words(test)
+    assert "Without 1 day on which nothing was sold." in words(test)
+
+
+def test_each_page_brings_its_style_for_paper(shop: Path):
+    for path, *_ in PAGES:
+        assert any("@media print" in element.proto.body for element in opened(shop, path).get("html")), path
+
+
 ODD = [
     {"shade": ["x"], "length": ["9 months"], "against": [""], "q": ["(((", "b"], "target": ["\x00"]},
     {"shade": ["ORDERS"], "length": ["1 MONTH"], "against": ["LAST YEAR"], "q": ["x" * 5000]},
@@ -186,6 +221,8 @@ ODD = [
     {"period": ["Custom"], "days": ["2023-03-01", "2023-03-02", "2023-03-03"]},
     {"period": ["Custom"], "days": ["today"]},
     {"period": ["Custom"], "days": ["1e9", "2e9"]},
+    {"shade": [""]},
+    {"shade": ["RETURNS", "Orders"]},
     {"by": [""], "show": [""], "map": [""]},
     {"by": ["price"], "show": ["1000000"], "map": ["x"]},
     {"show": ["ten"]},
@@ -215,8 +252,8 @@ def test_a_card_with_nothing_to_draw_says_so_in_a_sentence(tmp_path: Path):
     lines = [(n, "P1", "MUG", 1, f"2024-01-0{n} 10:00:00", "2.00", "", "UK") for n in range(1, 5)]
     store = snapshot(tmp_path, lines)
     overview = opened(store)
-    assert [said.value for said in overview.info] == ["No order of these days names its customer."]
-    assert len(overview.get("plotly_chart")) == 6
+    assert [said.value for said in overview.info] == ["No order of these days names its customer."] * 2
+    assert len(overview.get("plotly_chart")) == 5
     products = opened(store, "products")
     assert [said.value.partition(":")[0] for said in products.info] == [
         "Nothing came back.",

@@ -54,15 +54,16 @@ def test_kpis_are_ratios_of_sums_not_averages_of_daily_ratios():
     assert {name: (kpi.value, kpi.change) for name, kpi in found.items()} == {
         "Net sales": (19_000, 1.0),
         "Gross sales": (20_000, 1.0),
+        "Returns": (1_000, 1.0),
         "Orders": (8, 1.0),
         "Average order": (2_500, 0.0),
         "Customers a day": (3.0, 1.0),
-        "New customers": (0.0, pytest.approx(-2 / 3)),
-        "Return rate": (0.05, 0.0),
+        "New customers": (0.0, -2 / 3),
         "Cancellation rate": (0.2, 0.0),
     }
     assert found["Average order"].series == (2_500.0,)
-    assert [name for name, kpi in found.items() if not kpi.rise_is_good] == ["Return rate", "Cancellation rate"]
+    assert [name for name, kpi in found.items() if kpi.rise_is_good is False] == ["Returns", "Cancellation rate"]
+    assert found["New customers"].rise_is_good is None
 
 
 def test_where_the_persons_are_known_their_number_stands_on_the_card_and_the_change_is_that_of_a_day():
@@ -136,6 +137,27 @@ def test_a_comparison_is_cut_where_the_period_is():
     assert then["first"].iloc[0] == pd.Timestamp(2022, 1, 1)
     assert then["first"].iloc[1] == pd.Timestamp(2022, 2, 1)
     assert then["orders"].sum() == views.totals(frame, before).orders
+
+
+def test_months_are_told_by_year_and_say_which_are_not_whole():
+    frame = daily(date(2023, 12, 31), 33, net_sales=[7] + [1] * 31 + [5], orders=[1] * 33)
+    table = views.months(frame)
+    assert table.to_dict("list") == {
+        "year": [2023, 2024, 2024],
+        "month": [12, 1, 2],
+        "days": [1, 31, 1],
+        "partial": [True, False, True],
+        "net_sales": [7, 31, 5],
+        "orders": [1, 31, 1],
+    }
+    assert views.months(empty("daily_kpis")).empty
+
+
+def test_the_share_of_new_customers_is_that_of_customer_days_and_missing_where_nobody_came():
+    frame = daily(date(2024, 3, 1), 3, new_customers=[3, 0, 0], returning_customers=[1, 0, 4])
+    period = days("2024-03-01", "2024-03-03")
+    assert views.totals(frame, period).new_share == 3 / 8
+    assert views.series(frame, period)["new_share"].fillna(-1).tolist() == [0.75, -1, 0]
 
 
 def test_the_average_weekday_counts_quiet_days_and_leaves_out_weekdays_that_do_not_occur():

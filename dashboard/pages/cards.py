@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import charts
 from dashboard import format as text
+from dashboard.notable_days import NotableDay
 from dashboard.views import Kpi
 
 PHONE_CARD_PX = 150
@@ -27,7 +28,7 @@ def _kpi_card(kpi: Kpi, currency: str, *, compared: bool) -> None:
         kpi.name,
         value_text(kpi, currency),
         delta=delta_text(kpi) if compared else None,
-        delta_color="off" if flat else "normal" if kpi.rise_is_good else "inverse",
+        delta_color="off" if flat or kpi.rise_is_good is None else "normal" if kpi.rise_is_good else "inverse",
         delta_arrow="off" if flat else "auto",
         delta_description=kpi.change_of if compared and kpi.change_of and kpi.change is not None else None,
         help=f"{kpi.meaning} Exactly: {exact_text(kpi, currency)}.",
@@ -62,6 +63,22 @@ def fact(label: str, value: str, note: str, meaning: str) -> None:
     st.metric(
         label, value, delta=note, delta_color="off", delta_arrow="off", help=meaning, border=True, height="stretch"
     )
+
+
+def day_list(days: Sequence[NotableDay], currency: str) -> str:
+    """Days with their net sales, and below each its reasons where it has some, as Markdown."""
+    return "\n".join(f"{place}. {_day_line(day, currency)}" for place, day in enumerate(days, start=1))
+
+
+def _day_line(day: NotableDay, currency: str) -> str:
+    amount = text.money(day.net_sales_mills, currency)
+    line = f"**{day.weekday[:3]} {text.day(day.day)}** \N{MIDDLE DOT} {amount}"
+    return _safe(f"{line}  \n   :small[{'. '.join(day.reasons)}]" if day.reasons else line)
+
+
+def _safe(words: str) -> str:
+    """Between two dollars Markdown would see a formula."""
+    return words.replace("$", "\\$")
 
 
 @contextmanager
