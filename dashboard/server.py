@@ -93,5 +93,6 @@ def config_of(app: Callable[..., Any], goodbye_s: float = LONGEST_GOODBYE_S) -> 
         "log_level": "warning",
         "lifespan": "on",
         "ws_max_size": LARGEST_FRAME_BYTES,
+        "proxy_headers": False,  # the guard is to see who is at the door, and not whom he names
     }
     return uvicorn.Config(app, **kwargs)
