@@ -1,6 +1,6 @@
 """`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
 
-Others are demo, publish, years, truth, dashboard, deploy (needs root), fresh.
+Others are demo, publish, years, truth, dashboard, deploy (needs root), fresh; and, only where it is named, soak.
 """
 
 import gzip
@@ -14,10 +14,11 @@ import time
 from datetime import date
 from pathlib import Path
 
-from tests.bench.dashboard import beside_naive
+from tests.bench.dashboard import dashboard
 from tests.bench.deploy import deploy
 from tests.bench.measure import in_turn, run, table
 from tests.bench.publish import publish
+from tests.bench.soak import soak
 from tests.bench.truth import truth
 from tests.bench.years import years
 
@@ -74,15 +75,6 @@ def demo(directory: Path) -> None:
     print(table(["fab demo --once"], [[run(command, directory) for _ in range(RUNS)]]), end="\n\n")
 
 
-def dashboard(directory: Path) -> None:
-    """The served Overview beside the same page as the usual guide has it."""
-    source, what = sales(directory)
-    store = directory / "store"
-    run([PYTHON, "-m", "etl", "--source", str(source), "--out", str(store)])
-    print(f"## The Overview of {what}, beside the naive page\n")
-    print(beside_naive(store, directory), end="\n\n")
-
-
 def fresh(directory: Path) -> None:
     """From `git clone` to a page: what the installation takes, and what our own work takes. Once: it downloads."""
     clone = directory / "clone"
@@ -108,9 +100,10 @@ def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     every = {each.__name__: each for each in (etl, demo, publish, years, truth, dashboard, deploy, fresh)}
+    named = every | {soak.__name__: soak}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
-            every[name](Path(directory))
+            named[name](Path(directory))
 
 
 if __name__ == "__main__":
