@@ -159,13 +159,15 @@ def gap_histogram(gaps: "pd.Series[float]") -> pd.DataFrame:
     return pd.DataFrame({"days": names, "customers": np.bincount(place, minlength=len(names))})
 
 
-def ranked(rfm: pd.DataFrame, *, masked: bool) -> pd.DataFrame:
-    """All customers by what they brought: TOP_COLUMNS; `masked`: their rank stands in place of their id.
+def ranked(rfm: pd.DataFrame, *, masked: bool, number: int | None = None) -> pd.DataFrame:
+    """The customers by what they brought, the best `number` or all: TOP_COLUMNS; `masked`: a rank in place of an id.
 
     A rank says what the page shows anyway, and cannot be turned back into an id as a hash of a short number can.
     """
-    best = rfm.sort_values(["monetary", "customer_id"], ascending=[False, True]).reset_index(drop=True)
+    some = rfm if number is None else rfm.loc[rfm["monetary"].nlargest(number, keep="all").index]
+    best = some.sort_values(["monetary", "customer_id"], ascending=[False, True]).head(number or len(some))
+    best = best.reset_index(drop=True)
     rank = pd.Series(np.arange(1, len(best) + 1))
-    total = pd.Series(best["monetary"].clip(lower=0).sum(), index=best.index)
+    total = pd.Series(rfm["monetary"].clip(lower=0).sum(), index=best.index)
     named = "Customer " + rank.astype("str") if masked else best["customer_id"]
     return best.assign(rank=rank, customer=named, share=divided(best["monetary"], total))[list(TOP_COLUMNS)]

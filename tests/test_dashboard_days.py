@@ -148,6 +148,9 @@ def test_the_best_customers_come_first_and_masked_none_is_named():
     masked = customer_views.ranked(RFM, masked=True)
     assert masked["customer"].tolist() == ["Customer 1", "Customer 2", "Customer 3"]
     assert "customer_id" not in masked.columns
+    best = customer_views.ranked(RFM, masked=True, number=1)
+    assert best["share"].tolist() == [0.75]
+    assert len(customer_views.ranked(RFM.head(0), masked=False, number=5)) == 0
 
 
 def test_every_segment_has_something_to_do():

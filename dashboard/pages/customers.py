@@ -70,7 +70,7 @@ def render(around: Around) -> None:
 
 
 def _segments(snapshot: Snapshot) -> None:
-    table = customer_views.advice(snapshot.rfm)
+    table = _advice(snapshot.manifest.run_id, snapshot)
     with card(
         "What to do about each segment",
         key="advice",
@@ -90,10 +90,9 @@ def _segments(snapshot: Snapshot) -> None:
 def _gaps(snapshot: Snapshot) -> None:
     title = "How long until the next order?"
     note = "Customers with two orders or more, each by the average of its gaps."
-    gaps = customer_views.gap_days(snapshot.rfm)
-    table = customer_views.gap_histogram(gaps)
-    if len(gaps):
-        low, middle, high = (round(float(gaps.quantile(share))) for share in (0.25, 0.5, 0.75))
+    table, quartiles = _gap_table(snapshot.manifest.run_id, snapshot)
+    if quartiles:
+        low, middle, high = quartiles
         note += f" Half of them wait {middle} days or less; the middle half {low} to {high}."
     chart_card(
         title,
@@ -101,17 +100,17 @@ def _gaps(snapshot: Snapshot) -> None:
         key="gaps",
         note=note,
         file=partial(csv, table),
-        instead="" if len(gaps) else "No customer has ordered twice yet.",
+        instead="" if quartiles else "No customer has ordered twice yet.",
     )
 
 
 def _top(snapshot: Snapshot, *, masked: bool) -> None:
-    table = _ranked(snapshot.manifest.run_id, snapshot, masked=masked)
-    best = table.head(customer_views.TOP_CUSTOMERS)
+    best = _ranked(snapshot.manifest.run_id, snapshot, masked=masked)
     note = "By product sales minus returns."
-    if len(best) < len(table):
-        note += f" The first {len(best):,} of {len(table):,}; the file holds all."
-    with card("The best customers", key="top-customers", note=note, file=partial(csv, table, ("monetary",))):
+    if len(best) < len(snapshot.rfm):
+        note += f" The first {len(best):,} of {len(snapshot.rfm):,}; the file holds all."
+    file = partial(_ranked_csv, snapshot, masked=masked)
+    with card("The best customers", key="top-customers", note=note, file=file):
         st.dataframe(
             best.assign(monetary=best["monetary"] / MILLS_PER_UNIT),
             hide_index=True,
@@ -122,7 +121,25 @@ def _top(snapshot: Snapshot, *, masked: bool) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _ranked(run_id: str, _snapshot: Snapshot, *, masked: bool) -> pd.DataFrame:  # noqa: ARG001 - a key
-    return customer_views.ranked(_snapshot.rfm, masked=masked)
+    return customer_views.ranked(_snapshot.rfm, masked=masked, number=customer_views.TOP_CUSTOMERS)
+
+
+def _ranked_csv(snapshot: Snapshot, *, masked: bool) -> bytes:
+    """All of them, made when somebody asks for it: of many customers it is large."""
+    return csv(customer_views.ranked(snapshot.rfm, masked=masked), ("monetary",))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _advice(run_id: str, _snapshot: Snapshot) -> pd.DataFrame:  # noqa: ARG001 - a key
+    return customer_views.advice(_snapshot.rfm)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _gap_table(run_id: str, _snapshot: Snapshot) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: ARG001 - a key
+    """The histogram, and its quartiles in days; none where nobody came back."""
+    gaps = customer_views.gap_days(_snapshot.rfm)
+    shares = (0.25, 0.5, 0.75) if len(gaps) else ()
+    return customer_views.gap_histogram(gaps), tuple(round(float(gaps.quantile(share))) for share in shares)
 
 
 def _map(snapshot: Snapshot) -> None:
@@ -184,14 +201,13 @@ def _is_dark() -> bool:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _figure(name: str, run_id: str, _snapshot: Snapshot, *, dark: bool = False) -> go.Figure:  # noqa: ARG001 - a key
+def _figure(name: str, run_id: str, _snapshot: Snapshot, *, dark: bool = False) -> go.Figure:
     """A figure of a run, shared by all sessions."""
     currency = _snapshot.manifest.currency
     if name == "segments":
         return charts.segments(customer_views.segments(_snapshot.rfm), currency)
     if name == "gaps":
-        gaps = customer_views.gap_days(_snapshot.rfm)
-        return product_charts.gaps(customer_views.gap_histogram(gaps), charts.CUSTOMERS)
+        return product_charts.gaps(_gap_table(run_id, _snapshot)[0], charts.CUSTOMERS)
     if name == "cohorts":
         return charts.cohorts(customer_views.retention(_snapshot.cohorts, _snapshot.manifest.data_through), dark=dark)
     return charts.rfm_map(
