@@ -356,8 +356,8 @@ def down(place, name):
     lxcfs = _process(files.lxcfs_process)
     if lxcfs:
         lxcfs.end()
-    if files.lxcfs.is_mount():
-        tried("umount", "-l", str(files.lxcfs))
+    # Not asked for first: where lxcfs was killed, its mount answers every question with an error.
+    tried("umount", "-l", str(files.lxcfs))
     tried("rm", "-rf", "--one-file-system", str(files.home))
     with held("network"):
         if not network.any_left():
