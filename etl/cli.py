@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol, TextIO
 
 from etl.contract import Manifest
 from etl.errors import ExitCode, KpiOpsError
-from etl.layouts import LAYOUTS
+from etl.layouts import BY_HEADER, LAYOUTS
 
 INTERRUPTED = 130
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="PATH",
-        help="a CSV, CSV.gz, Parquet or XLSX file; may be given several times",
+        help="a CSV (also .gz, .zip), Parquet or XLSX file, or a directory; may be given several times",
     )
     made.add_argument(
         "--out",
@@ -44,9 +44,15 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--layout",
-        default="online_retail",
-        choices=sorted(LAYOUTS),
-        help="how the export names its columns (default: %(default)s)",
+        default=BY_HEADER,
+        choices=[BY_HEADER, *sorted(LAYOUTS)],
+        help="how the export names its columns (default: by its header)",
+    )
+    made.add_argument(
+        "--dates",
+        default="auto",
+        choices=["auto", "dmy", "mdy"],
+        help="which of 1/12/2010 is the day (default: as the file tells; 2010-12-01 is always read)",
     )
     made.add_argument(
         "--currency",
@@ -92,7 +98,12 @@ class Choices(Protocol):
 
     @property
     def layout(self) -> str:
-        """The name of a layout."""
+        """The name of a layout, or BY_HEADER."""
+        ...
+
+    @property
+    def dates(self) -> str:
+        """auto, dmy or mdy."""
         ...
 
     @property
@@ -108,17 +119,23 @@ class Choices(Protocol):
 
 def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO) -> Manifest:
     """Sales files -> the current snapshot of a directory, with progress and a summary on `stream`."""
+    from etl.dialect import DateOrder
+    from etl.layouts import chosen
     from etl.progress import bar
     from etl.run import Job, run
-    from etl.sources import layout_named
     from etl.store import DirectoryStore
     from etl.summary import summary
     from etl.version import code_version
 
-    job = Job(layout_named(choices.layout), choices.currency, now, code_version(), choices.drop_duplicates)
+    layout = chosen(choices.layout, dict(getattr(choices, "columns", ())), getattr(choices, "service_codes", ()))
+    dates: DateOrder | None = choices.dates if choices.dates in ("dmy", "mdy") else None  # type: ignore[assignment] # one of the two
+    job = Job(layout, choices.currency, now, code_version(), choices.drop_duplicates, dates)
     store = DirectoryStore(out)
+    notes: list[str] = []
     with store.staging() as directory, bar(stream) as step:
-        manifest = store.adopt(run(sources, job, directory, step), directory)
+        manifest = store.adopt(run(sources, job, directory, step, notes.append), directory)
+    for note in notes:
+        print(f"note: {note}", file=stream)
     print(summary(manifest, store), file=stream)
     print(f"wrote {out}/metadata.json (run {manifest.run_id})", file=stream)
     return manifest

@@ -81,7 +81,7 @@ class Engine:
             raise
         return done
 
-    def scan_csv(self, name: str, path: Path, columns: Sequence[str]) -> ir.Table:
+    def scan_csv(self, name: str, path: Path, columns: Sequence[str], delimiter: str = ",") -> ir.Table:
         """The lines of a CSV file, every cell as text, read when first asked for.
 
         Lines that are not CSV, or have too few or too many cells, are passed over; `rejects_NAME` then has them.
@@ -89,7 +89,7 @@ class Engine:
         names = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
         self._execute(
             f"CREATE TEMP VIEW \"{name}\" AS FROM read_csv('{_pattern(path)}', columns = {{{names}}}, "
-            "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+            f"auto_detect = false, header = true, delim = '{delimiter}', quote = '\"', escape = '\"', "
             f"ignore_errors = true, store_rejects = true, buffer_size = {CSV_BUFFER_BYTES}, "
             f"rejects_table = 'rejects_{name}', rejects_scan = 'scans_{name}')"
         )

@@ -1,7 +1,15 @@
-"""Source layouts: which column of a shop's export is which, and which codes are services. Data, no behaviour."""
+"""Source layouts: which column of a shop's export is which, and which codes are services; how a header tells. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from etl.errors import SettingsError, SourceError
+
+BY_HEADER: Final = "auto"
+CUSTOM: Final = "custom"
+NEEDED: Final = ("invoice", "sku", "quantity", "at", "price")
+CANONICAL: Final = ("invoice", "sku", "description", "quantity", "at", "price", "customer_id", "country")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +57,86 @@ ONLINE_RETAIL = Layout(
     | {"BANK CHARGES"},
 )
 
-LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL,)}
+ONLINE_RETAIL_II = replace(
+    ONLINE_RETAIL,
+    name="online_retail_ii",
+    columns={**ONLINE_RETAIL.columns, "invoice": "Invoice", "price": "Price", "customer_id": "Customer ID"},
+)
+
+LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II)}
+
+# What exports call their columns, plainly spelt: for the mapping that is proposed, and for nothing else.
+USUAL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "invoice": ("invoiceno", "invoice", "invoicenumber", "orderid", "ordernumber", "orderno", "order", "receipt"),
+    "sku": ("stockcode", "sku", "productcode", "itemcode", "articleno", "article", "productid", "itemid"),
+    "description": ("description", "productname", "itemname", "product", "item", "title", "name"),
+    "quantity": ("quantity", "qty", "units", "amount", "count"),
+    "at": ("invoicedate", "orderdate", "date", "createdat", "datetime", "timestamp", "time"),
+    "price": ("unitprice", "price", "itemprice", "itemcost", "priceperunit", "lineitemprice"),
+    "customer_id": ("customerid", "customer", "clientid", "client", "customernumber", "email"),
+    "country": ("country", "billingcountry", "shippingcountry", "region", "market"),
+}
+
+
+def chosen(name: str, columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout | None:
+    """The layout that settings and flags name; None where each file's header is to tell. Raises Source-, SettingsError.
+
+    `columns`: the shop's own, canonical name -> header, "" for none; where there is one they win over BY_HEADER.
+    """
+    if name == CUSTOM or (name == BY_HEADER and any(columns.values())):
+        return _custom(columns, service_codes)
+    if name == BY_HEADER:
+        return None
+    if name not in LAYOUTS:
+        raise SourceError(
+            f"there is no layout {name!r}",
+            expected=f"one of: {', '.join([BY_HEADER, *LAYOUTS, CUSTOM])}",
+            to_do="mend --layout, or layout in [etl] of settings.toml",
+        )
+    return LAYOUTS[name]
+
+
+def _custom(columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout:
+    lacking = [name for name in NEEDED if not columns.get(name)]
+    strays = [name for name in columns if name not in CANONICAL]
+    if lacking or strays:
+        wrong = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(strays)}"] * bool(strays)
+        raise SettingsError(
+            f"[etl.columns] {' and '.join(wrong)}",
+            expected=f"{', '.join(NEEDED)}, and of the rest of {', '.join(CANONICAL)} what the export has",
+            to_do="mend [etl.columns] in settings.toml: canonical name = the header in the file",
+        )
+    return Layout(CUSTOM, {name: header for name, header in columns.items() if header}, frozenset(service_codes))
+
+
+def recognised(header: Sequence[str]) -> Layout | None:
+    """The layout all of whose columns a header has; None where there is none."""
+    there = {plain(name) for name in header}
+    return next((one for one in LAYOUTS.values() if all(plain(name) in there for name in one.columns.values())), None)
+
+
+def plain(name: str) -> str:
+    """A column's name without what exports spell differently: case, blanks and underscores."""
+    return name.strip().casefold().replace(" ", "").replace("_", "")
+
+
+def nearest(header: Sequence[str]) -> tuple[Layout, list[str]]:
+    """The layout of which a header lacks fewest columns, and those."""
+    there = {plain(name) for name in header}
+    lacking = {
+        layout.name: [name for name in layout.columns.values() if plain(name) not in there]
+        for layout in LAYOUTS.values()
+    }
+    best = min(LAYOUTS.values(), key=lambda layout: len(lacking[layout.name]))
+    return best, lacking[best.name]
+
+
+def proposed(header: Sequence[str]) -> str:
+    """A mapping to be pasted into settings.toml; what no column is called like is left empty."""
+    named = {plain(name): name for name in reversed(header)}
+    lines = []
+    for canonical, names in USUAL_NAMES.items():
+        found = next((named[name] for name in names if name in named), "")
+        quoted = found.replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'{canonical} = "{quoted}"')
+    return "\n".join(["[etl.columns]", *lines])

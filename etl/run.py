@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from etl import clean, contract, engine, files, kpis, sources
+from etl.dialect import DateOrder
 from etl.errors import SourceError
 from etl.layouts import Layout
 
@@ -22,19 +23,24 @@ QUARANTINE_COLUMNS = (*clean.LINE_KEY, "reason", "source_file")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do with its input files, when (UTC) and by which code."""
+    """What a run is asked to do with its input files, when (UTC) and by which code.
 
-    layout: Layout
+    `layout`: None where the files' headers tell; `dates`: None where the dates do.
+    """
+
+    layout: Layout | None
     currency: str
     now: datetime
     code_version: str
     drop_duplicates: bool = False
+    dates: DateOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """The lines that count, checked; and how many rows went which way."""
 
+    layout: Layout
     checked: ir.Table
     rows_by_file: dict[Any, int]
     rows_by_reason: dict[Any, int]
@@ -51,16 +57,24 @@ class _Computed:
 
 
 def run(
-    paths: Sequence[Path], job: Job, directory: Path, step: Callable[[str], None] = lambda _name: None
+    paths: Sequence[Path],
+    job: Job,
+    directory: Path,
+    step: Callable[[str], None] = lambda _name: None,
+    tell: Callable[[str], None] = lambda _line: None,
 ) -> contract.Manifest:
     """Read the files and write every artifact, and quarantine.parquet, into a directory that is empty and ours alone.
 
     Returns the manifest, its keys plain file names; it is for the caller to write it. `step` is told the name of each
-    step as it begins. Raises SourceError when a file cannot be used or no line of it can be kept.
+    step as it begins, `tell` what a person should know of a file.
+    Raises SourceError when a file cannot be used or no line of it can be kept.
     """
     with tempfile.TemporaryDirectory(dir=directory, prefix=".work-") as work:
         step("looking at the files")
-        inputs = [sources.inspect(path, Path(work)) for path in _distinct(paths)]
+        inputs = [sources.inspect(path, Path(work)) for path in _distinct(_expanded(paths))]
+        for text in inputs:
+            if text.letters == sources.LAST_RESORT:
+                tell(f"{text.path} is neither UTF-8 nor UTF-16: it was read as Windows-1252")
         machine = engine.connect(Path(work), sum(text.plain.stat().st_size for text in inputs))
         try:
             taken = _take(machine, inputs, job, step)
@@ -76,7 +90,8 @@ def _take(
     machine: engine.Engine, inputs: Sequence[sources.SourceText], job: Job, step: Callable[[str], None]
 ) -> _Taken:
     step("reading")
-    every_line = sources.read(machine, inputs, job.layout, then=partial(clean.checked, layout=job.layout))
+    layout = job.layout or sources.layout_of(inputs)
+    every_line = sources.read(machine, inputs, layout, partial(clean.checked, layout=layout), job.dates)
     lines = machine.keep("own_lines", clean.without_overlap(every_line)) if len(inputs) > 1 else every_line
     step("counting duplicates")
     ((duplicate_rows,),) = machine.fetch(clean.duplicates(lines))
@@ -84,7 +99,7 @@ def _take(
         lines = machine.keep("distinct_lines", clean.without_duplicates(lines))
     by_reason = _counts(machine, lines, "reason")
     by_file = _counts(machine, every_line, "file") if len(inputs) > 1 else {0: _read(by_reason, job, duplicate_rows)}
-    taken = _Taken(lines, by_file, by_reason, duplicate_rows)
+    taken = _Taken(layout, lines, by_file, by_reason, duplicate_rows)
     if None not in taken.rows_by_reason:
         raise _nothing_kept(machine, inputs, taken)
     return taken
@@ -117,7 +132,7 @@ def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, com
         data_through=computed.last_day,
         currency=job.currency,
         source=contract.Source(
-            layout=job.layout.name,
+            layout=taken.layout.name,
             files=tuple(
                 contract.SourceFile(
                     name=_printable(text.path.name), sha256=text.sha256, rows=taken.rows_by_file.get(place, 0)
@@ -136,6 +151,15 @@ def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, com
         rows_kept=taken.rows_by_reason[None],
         artifacts=computed.artifacts,
     )
+
+
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    """The files of sales in a directory that was named, by name, in its place."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each for each in path.iterdir() if sources.is_kind(each)) if path.is_dir() else []
+        found += inside or [path]
+    return found
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:

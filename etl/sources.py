@@ -1,5 +1,6 @@
-"""A shop's export -> canonical lines: reads CSV, CSV.gz, Parquet and XLSX files in a known layout."""
+"""A shop's export -> canonical lines: reads CSV (plain, gzip, zip), Parquet and XLSX files."""
 
+import codecs
 import csv
 import errno
 import gzip
@@ -8,6 +9,7 @@ import io
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,17 +21,20 @@ import ibis
 import ibis.expr.types as ir
 from isal import igzip, isal_zlib
 
+from etl import dialect
+from etl.dialect import DateOrder
 from etl.engine import Engine
 from etl.errors import SourceError
-from etl.layouts import LAYOUTS, Layout
+from etl.layouts import CANONICAL, LAYOUTS, Layout, nearest, proposed, recognised
+from etl.layouts import plain as plainly
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KINDS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".xlsx": "xlsx"}
+KINDS = {".csv": "csv", ".csv.gz": "csv", ".zip": "csv", ".parquet": "parquet", ".xlsx": "xlsx"}
+LAST_RESORT = "windows-1252"  # what Excel writes where UTF-8 is not asked for
 HEADER_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
-LONGEST_CHARACTER = 4  # bytes of one character in UTF-8
 USUAL_TIME = "20__-__-__ __:__:__"
 ISO_TIME = r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
 WHOLE_NUMBER = r"^\s*[+-]?[0-9]{1,12}([.]0*)?\s*$"
@@ -45,24 +50,53 @@ DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """One input file, looked at but not read: its kind, SHA-256, column names, and where its plain text is."""
+    """One input file, looked at but not read: its kind, SHA-256, column names, and where its plain text is.
+
+    `delimiter`: what stands between the cells of a CSV file; `letters`: how it is encoded.
+    """
 
     path: Path
     kind: str
     sha256: str
     header: tuple[str, ...]
     plain: Path
+    delimiter: str = ","
+    letters: str = "utf-8"
 
 
-def layout_named(name: str) -> Layout:
-    """The layout of that name. Raises SourceError."""
-    if name not in LAYOUTS:
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How the cells of one file are written. `dates`: in which order day and month stand."""
+
+    columns: Mapping[str, int]
+    decimal_comma: bool = False
+    dates: DateOrder = "iso"
+
+
+def layout_of(sources: Sequence[SourceText]) -> Layout:
+    """The one layout that all headers are of. Raises SourceError with a mapping to paste where one is of none."""
+    found = {source.path: recognised(source.header) for source in sources}
+    for source in sources:
+        if found[source.path] is None:
+            raise _of_no_layout(source)
+    layouts = {layout.name: path for path, layout in found.items() if layout}
+    if len(layouts) > 1:
         raise SourceError(
-            f"there is no layout {name!r}",
-            expected=f"one of: {', '.join(LAYOUTS)}",
-            to_do="mend --layout, or layout in [etl] of settings.toml",
+            "the files are of several layouts: " + ", ".join(f"{path} of {name}" for name, path in layouts.items()),
+            expected="files of one layout in a run",
+            to_do="run them apart, or export them in one way",
         )
-    return LAYOUTS[name]
+    return LAYOUTS[next(iter(layouts))]
+
+
+def _of_no_layout(source: SourceText) -> SourceError:
+    layout, lacking = nearest(source.header)
+    mapping = "\n    ".join(proposed(source.header).splitlines())
+    return SourceError(
+        f"{source.path} is of no layout that is known; its columns are: {_shown(', '.join(source.header))}",
+        expected=f"one of {', '.join(LAYOUTS)}; the nearest is {layout.name}, of which {', '.join(lacking)} is missing",
+        to_do=f"put this into settings.toml in place of its [etl.columns], and look it over:\n\n    {mapping}",
+    )
 
 
 def inspect(path: Path, work: Path) -> SourceText:
@@ -73,29 +107,39 @@ def inspect(path: Path, work: Path) -> SourceText:
         if path.stat().st_size == 0:
             raise _unusable(path, "is empty", "a header line and at least one line of sales")
         kind = _kind(path)
-        plain = _unpacked(path, work) if path.name.lower().endswith(".gz") else _with_a_name_in_utf8(path, work)
+        plain, letters, delimiter = _plain_text(path, work), "utf-8", ","
         if kind == "csv":
-            plain = _with_one_line_end(plain, work)
+            letters = _letters(path, plain)
+            plain = _with_one_line_end(_in_utf8(plain, letters, work), work)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return SourceText(path, kind, digest, _header(path, kind, plain), plain)
+        if kind == "csv":
+            first = _first_line(path, plain)
+            delimiter = dialect.delimiter_of(first)
+            return SourceText(path, kind, digest, tuple(dialect.cells_of(first, delimiter)), plain, delimiter, letters)
+        return SourceText(path, kind, digest, _header(path, kind), plain)
 
 
 def read(
-    engine: Engine, sources: Sequence[SourceText], layout: Layout, then: Callable[[ir.Table], ir.Table]
+    engine: Engine,
+    sources: Sequence[SourceText],
+    layout: Layout,
+    then: Callable[[ir.Table], ir.Table],
+    dates: DateOrder | None = None,
 ) -> ir.Table:
     """Read every file once: canonical lines, with `file` (position in `sources`) and `seen`, and what `then` adds.
 
     `seen` is null, or the cells as they stand in the file where one of them is not readable. Raises SourceError when
-    a file cannot be read to its end.
+    a file cannot be read to its end, or leaves open which of 1/12/2010 is the day; `dates` decides that.
     """
     parts = []
     for position, source in enumerate(sources):
         columns = _columns(source, layout)
         with _opening(source.path):
             rows = _rows(engine, source, position)
-            kept = engine.keep(_name(position), then(_canonical(rows, columns, position)))
-            repaired = _repaired(engine, source, columns, position) if source.kind == "csv" else None
+            writing = _writing(engine, source, rows, columns, dates)
+            kept = engine.keep(_name(position), then(_canonical(rows, writing, position)))
+            repaired = _repaired(engine, source, writing, position) if source.kind == "csv" else None
             if repaired is not None:
                 engine.append(_name(position), then(repaired))
         parts.append(kept)
@@ -109,11 +153,93 @@ def _name(position: int) -> str:
 # --- files and headers -----------------------------------------------------------------------------------------------
 
 
+def is_kind(path: Path) -> bool:
+    """Whether a file's name is of a kind that is read."""
+    return path.is_file() and path.name.lower().endswith(tuple(KINDS))
+
+
 def _kind(path: Path) -> str:
     for ending, kind in KINDS.items():
         if path.name.lower().endswith(ending):
             return kind
     raise _unusable(path, "is of a kind that is not read", f"a file name ending in {', '.join(KINDS)}")
+
+
+def _plain_text(path: Path, work: Path) -> Path:
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        return _unpacked(path, work)
+    return _unzipped(path, work) if name.endswith(".zip") else _with_a_name_in_utf8(path, work)
+
+
+def _unzipped(path: Path, work: Path) -> Path:
+    """The one CSV file of an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [each for each in archive.infolist() if _is_csv(each.filename)]
+            if len(inside) != 1:
+                raise _unusable(path, f"holds {len(inside)} CSV files", "an archive with one")
+            plain = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
+            with archive.open(inside[0]) as packed, plain.open("wb") as out:
+                shutil.copyfileobj(packed, out, BLOCK_BYTES)
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # type: ignore[attr-defined] # zlib's, as zipfile has it
+        raise _unusable(path, f"cannot be unpacked: {error}", "a whole zip file without a password") from error
+    return plain
+
+
+def _is_csv(name: str) -> bool:
+    """Not what a Mac puts beside each file."""
+    return name.lower().endswith(".csv") and not name.rpartition("/")[2].startswith("._")
+
+
+def _letters(path: Path, plain: Path) -> str:
+    """utf-8, utf-16, or windows-1252 for what is neither. Raises SourceError for a file that is of two kinds."""
+    with plain.open("rb") as file:
+        start = file.read(HEADER_BYTES)
+        if start.startswith(dialect.UTF_16_MARKS):
+            return "utf-16"
+        if b"\0" in start:
+            raise _unusable(path, f"is not text: it starts with {start[:8]!r}", "a CSV file")
+        file.seek(0)
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            for block in _blocks(file):
+                if decoder.getstate()[0] or not block.isascii():
+                    decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            file.seek(0)
+            _refuse_two_kinds(path, file)
+            return LAST_RESORT
+    return "utf-8"
+
+
+def _refuse_two_kinds(path: Path, file: BinaryIO) -> None:
+    """Some lines in UTF-8 and some not: to read them all in one way would spoil the words of the others."""
+    first_foreign = in_utf8 = 0
+    for number, line in enumerate(file, start=1):
+        if line.isascii():
+            continue
+        try:
+            line.decode()
+            in_utf8 = in_utf8 or number
+        except UnicodeDecodeError:
+            first_foreign = first_foreign or number
+        if first_foreign and in_utf8:
+            raise _not_utf8(path, f"line {first_foreign} is not, line {in_utf8} is")
+
+
+def _in_utf8(plain: Path, letters: str, work: Path) -> Path:
+    if letters == "utf-8":
+        return plain
+    written = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
+    # Five bytes are no letter of Windows-1252: they are shown as such, and spoil no number.
+    with (
+        plain.open(encoding=letters, errors="replace", newline="") as given,
+        written.open("w", encoding="utf-8", newline="") as out,
+    ):
+        shutil.copyfileobj(given, out, BLOCK_BYTES)
+    return written
 
 
 def _unpacked(path: Path, work: Path) -> Path:
@@ -172,16 +298,14 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 def _instead_of_a_file(path: Path) -> str:
     if path.is_dir():
-        return "is a directory"
+        return "is a directory without a file of sales"
     return "is no ordinary file" if path.exists() else "is not there"
 
 
-def _header(path: Path, kind: str, plain: Path) -> tuple[str, ...]:
+def _header(path: Path, kind: str) -> tuple[str, ...]:
     if kind == "parquet":
         return _parquet_header(path)
-    if kind == "xlsx":
-        return tuple(_cell_text(cell) or "" for cell in next(_sheet_rows(path), ()))
-    return _csv_header(path, plain)
+    return tuple(_cell_text(cell) or "" for cell in next(_sheet_rows(path), ()))
 
 
 def _parquet_header(path: Path) -> tuple[str, ...]:
@@ -194,42 +318,30 @@ def _parquet_header(path: Path) -> tuple[str, ...]:
         raise _unusable(path, f"cannot be read: {error}", "a whole Parquet file") from error
 
 
-def _csv_header(path: Path, plain: Path) -> tuple[str, ...]:
-    with plain.open("rb") as file:
-        start = file.read(HEADER_BYTES)
-    if b"\0" in start:
-        raise _unusable(path, f"is not text: it starts with {start[:8]!r}", "a CSV file in UTF-8")
-    lines = _decoded(path, start).splitlines()
+def _first_line(path: Path, plain: Path) -> str:
+    lines = _start(plain).splitlines()
     if not lines or not lines[0].strip():
         raise _unusable(path, "has no header line", "a header line and at least one line of sales")
-    return tuple(next(csv.reader(io.StringIO(lines[0]))))
+    return lines[0]
 
 
-def _decoded(path: Path, start: bytes) -> str:
-    try:
-        return start.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        cut_by_us = len(start) == HEADER_BYTES and len(start) - error.start < LONGEST_CHARACTER
-        if not cut_by_us:
-            raise _not_utf8(path, f"{start[error.start : error.start + 8]!r} at byte {error.start}") from error
-        return start[: error.start].decode("utf-8-sig")
+def _start(plain: Path) -> str:
+    """The beginning of a text in UTF-8; a letter that is cut in two at its end is left out."""
+    with plain.open("rb") as file:
+        return file.read(HEADER_BYTES).decode("utf-8-sig", errors="ignore")
 
 
 def _columns(source: SourceText, layout: Layout) -> dict[str, int]:
     """Canonical name -> position of its column in the file; case, blanks and underscores do not matter."""
-    places = {_plain(name): place for place, name in reversed(list(enumerate(source.header)))}
-    missing = [wanted for wanted in layout.columns.values() if _plain(wanted) not in places]
+    places = {plainly(name): place for place, name in reversed(list(enumerate(source.header)))}
+    missing = [wanted for wanted in layout.columns.values() if plainly(wanted) not in places]
     if missing:
         raise SourceError(
             f"{source.path} has no column {', '.join(missing)}; its columns are: {_shown(', '.join(source.header))}",
             expected=f"the layout {layout.name}: {', '.join(layout.columns.values())}",
             to_do="rename the columns of the file, or choose another layout with --layout",
         )
-    return {canonical: places[_plain(wanted)] for canonical, wanted in layout.columns.items()}
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold().replace(" ", "").replace("_", "")
+    return {canonical: places[plainly(wanted)] for canonical, wanted in layout.columns.items()}
 
 
 def _shown(text: str, most: int = 300) -> str:
@@ -246,14 +358,67 @@ def _rows(engine: Engine, source: SourceText, position: int) -> ir.Table:
         return found.select(**{_c(place): found[name] for place, name in enumerate(source.header)})
     if source.kind == "xlsx":
         return engine.adopt(f"sheet_{position}", _sheet(source))
-    return engine.scan_csv(f"text_{position}", source.plain, [_c(place) for place in range(len(source.header))])
+    names = [_c(place) for place in range(len(source.header))]
+    return engine.scan_csv(f"text_{position}", source.plain, names, source.delimiter)
+
+
+def _writing(
+    engine: Engine, source: SourceText, rows: ir.Table, columns: Mapping[str, int], dates: DateOrder | None
+) -> Writing:
+    """How this file's prices and dates are written, by its first lines; by all where the day could be the month."""
+    price, at = (rows[_c(columns[name])] for name in ("price", "at"))
+    first = _first_rows(engine, source, rows, (columns["price"], columns["at"]))
+    comma = price.type().is_string() and dialect.has_decimal_comma([row[0] for row in first])
+    order: DateOrder = "iso"
+    if at.type().is_string() and dialect.has_other_dates([row[1] for row in first]):
+        order = dates if dates in ("dmy", "mdy") else _order(engine, source, at)
+    return Writing(columns, decimal_comma=comma, dates=order)
+
+
+def _first_rows(engine: Engine, source: SourceText, rows: ir.Table, places: tuple[int, int]) -> list[tuple[str, str]]:
+    if source.kind == "csv":
+        lines = csv.reader(io.StringIO(_start(source.plain)), delimiter=source.delimiter)
+        try:
+            found: list[Sequence[object]] = [
+                tuple(line[place] for place in places) for line in lines if len(line) > max(places)
+            ]
+        except csv.Error:  # a cell of megabytes, say
+            return []
+        found = found[1:]
+    else:
+        found = list(engine.fetch(rows.select(*(rows[_c(place)].cast("string") for place in places)).limit(100)))
+    return [(str(row[0] or ""), str(row[1] or "")) for row in found]
+
+
+def _order(engine: Engine, source: SourceText, at: ir.Column) -> DateOrder:
+    parts = at.as_table().select(
+        first=at.re_extract(dialect.OTHER_DATE, 1).try_cast("int64"),
+        second=at.re_extract(dialect.OTHER_DATE, 2).try_cast("int64"),
+    )
+    ((first, second),) = engine.fetch(parts.agg(first=parts["first"].max(), second=parts["second"].max()))
+    order = dialect.date_order(first or 0, second or 0)
+    if order is None:
+        both = (first or 0) > dialect.MONTHS
+        raise SourceError(
+            f"{source.path} has dates like 1/12/2010, and "
+            + (
+                "some of them have the day first, others the month"
+                if both
+                else "none tells whether the day or the month is first"
+            ),
+            expected="dates like 2010-12-01, or a word on their order",
+            to_do="export them anew, in one order"
+            if both
+            else "say it: --dates dmy (1 December) or --dates mdy (January 12)",
+        )
+    return order
 
 
 def _c(place: int) -> str:
     return f"c{place}"
 
 
-def _repaired(engine: Engine, source: SourceText, columns: Mapping[str, int], position: int) -> ir.Table | None:
+def _repaired(engine: Engine, source: SourceText, writing: Writing, position: int) -> ir.Table | None:
     """Lines that the CSV reader passed over, as canonical lines; None where there are none.
 
     One with too few cells, or with empty ones too many, is read as it stands. Of any other nothing is taken to be
@@ -270,18 +435,18 @@ def _repaired(engine: Engine, source: SourceText, columns: Mapping[str, int], po
     if not found:
         return None
     width = len(source.header)
-    cells = [_cells(text, width) if countable else None for _, text, _, countable in found]
+    cells = [_cells(text, width, source.delimiter) if countable else None for _, text, _, countable in found]
     texts = [None if row else text for row, (_, text, _, _) in zip(cells, found, strict=True)]
     table = _text_table([row or [None] * width for row in cells], width, broken=texts)
     rows = engine.adopt(f"repaired_{position}", table)
-    lines = _canonical(rows, columns, position)
+    lines = _canonical(rows, writing, position)
     return lines.mutate(seen=ibis.coalesce(lines.broken, lines.seen)).drop("broken")
 
 
-def _cells(text: str, width: int) -> list[str | None] | None:
+def _cells(text: str, width: int, delimiter: str) -> list[str | None] | None:
     """The cells of one CSV line, as many as the header has; None where it is anybody's guess which is which."""
     try:
-        rows = list(csv.reader(io.StringIO(text)))
+        rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error:  # a cell of megabytes, say
         return None
     if len(rows) != 1 or any(rows[0][width:]):
@@ -330,8 +495,14 @@ def _cell_text(cell: object) -> str | None:
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
-def _canonical(rows: ir.Table, columns: Mapping[str, int], position: int) -> ir.Table:
-    cell = {canonical: rows[_c(place)] for canonical, place in columns.items()}
+def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
+    cell: dict[str, ir.Column] = dict.fromkeys(CANONICAL, ibis.null("string"))
+    cell |= {canonical: rows[_c(place)] for canonical, place in writing.columns.items()}
+    as_it_stands = ibis.literal(" | ").join([value.cast("string").fill_null("") for value in cell.values()])
+    if writing.decimal_comma:
+        cell |= {name: _with_a_point(cell[name]) for name in ("quantity", "price")}
+    if writing.dates != "iso":
+        cell["at"] = cell["at"].re_replace(dialect.OTHER_DATE, dialect.AS_ISO[writing.dates])
     values = {
         "invoice": _text(cell["invoice"]).upper(),
         "sku": _text(cell["sku"]).upper(),
@@ -343,7 +514,6 @@ def _canonical(rows: ir.Table, columns: Mapping[str, int], position: int) -> ir.
         "country": _text(cell["country"]),
     }
     needed = [values[name] for name in ("invoice", "sku", "quantity", "at", "unit_mills")]
-    as_it_stands = ibis.literal(" | ").join([value.cast("string").fill_null("") for value in cell.values()])
     more = {name: rows[name] for name in ("broken",) if name in rows.columns}
     return rows.select(
         **values,
@@ -351,6 +521,13 @@ def _canonical(rows: ir.Table, columns: Mapping[str, int], position: int) -> ir.
         file=ibis.literal(position, "int32"),
         seen=ibis.ifelse(ibis.or_(*(value.isnull() for value in needed)), as_it_stands, ibis.null("string")),
     )
+
+
+def _with_a_point(cell: ir.Column) -> ir.Column:
+    """1.234,56 as 1234.56; a point that groups no thousands stays what it is: 6.0 is six."""
+    if not cell.type().is_string():
+        return cell
+    return ibis.ifelse(cell.re_search(dialect.GROUPED), cell.replace(".", ""), cell).replace(",", ".")
 
 
 def _text(cell: ir.Column) -> ir.StringColumn:
@@ -451,6 +628,6 @@ def _unusable(path: Path, seen: str, expected: str) -> SourceError:
 def _not_utf8(path: Path, where: str) -> SourceError:
     return SourceError(
         f"{path} is not UTF-8: {where}",
-        expected="text in UTF-8",
-        to_do=f"convert it, for example: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv",
+        expected="a file that is written in one way: UTF-8, UTF-16 or Windows-1252",
+        to_do="export it again; or find out how its parts were joined, and convert those that are not UTF-8",
     )

@@ -28,7 +28,9 @@ from etl.errors import SettingsError
 DEFAULT_PATH = Path("settings.toml")
 PATH_VARIABLE = "KPI_SETTINGS"
 ENV_PREFIX = "KPI_"
-SECRETS = frozenset({"alerts.webhook"})  # never repeated in a message
+SECRETS = frozenset(  # never repeated in a message
+    {"alerts.webhook", "sign_in.client_secret", "sign_in.cookie_secret", "sign_in.probe_token"}
+)
 
 
 def _with_slash(prefix: str) -> str:
@@ -53,11 +55,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ColumnSettings(_Section):
+    """[etl.columns]: the headers of the shop's own export, by what they hold; "" for none."""
+
+    invoice: str = ""
+    sku: str = ""
+    description: str = ""
+    quantity: str = ""
+    at: str = ""
+    price: str = ""
+    customer_id: str = ""
+    country: str = ""
+
+
 class EtlSettings(_Section):
     """[etl]"""
 
     source: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = ()
-    layout: str = "online_retail"
+    layout: str = "auto"
+    dates: Literal["auto", "dmy", "mdy"] = "auto"
+    columns: ColumnSettings = ColumnSettings()
+    service_codes: tuple[str, ...] = ()
     out: Path = Path("data/processed")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
     drop_duplicates: bool = False
@@ -146,6 +164,7 @@ class TargetSettings(_Section):
     """[[uptime.targets]]: what is looked at.
 
     `kind`: a Streamlit `page` that is run and read; a plain `http` answer; a `tcp` port; the published `data`.
+    `signed_in`: the page asks people to sign in, and the probe shows its token.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -156,6 +175,7 @@ class TargetSettings(_Section):
     pages: Literal["first", "all"] | tuple[str, ...] = "first"
     error_box: Literal["degraded", "up"] = "degraded"
     status: tuple[Annotated[int, Field(ge=100, le=599)], ...] = (200,)
+    signed_in: bool = False
     fields: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -357,6 +377,40 @@ class StackSettings(_Section):
     github: GithubSettings = GithubSettings()
 
 
+_Unspoken = Annotated[str, Field(repr=False, pattern=r"^[!-~]*$")]
+
+
+class SignInSettings(_Section):
+    """[sign_in]: who may see the page. Off while `issuer` is empty; the three secrets come from the environment."""
+
+    issuer: Annotated[
+        str, Field(pattern=r"^(https://[^\s?#]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?[^\s?#]*)?$")
+    ] = ""
+    client_id: Annotated[str, Field(pattern=r"^[!-~]*$")] = ""
+    public_url: Annotated[
+        str, Field(pattern=r"^(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)?/?$")
+    ] = ""
+    mail_domains: tuple[Annotated[str, Field(pattern=r"^[^\s@]+\.[^\s@]+$")], ...] = ()
+    hours: Hours = 24
+    unsaid_is_verified: bool = False
+    client_secret: _Unspoken = ""
+    cookie_secret: _Unspoken = ""
+    probe_token: _Unspoken = ""
+
+    @property
+    def on(self) -> bool:
+        """Whether people sign in at all."""
+        return bool(self.issuer)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        lacking = [name for name in ("client_id", "public_url", "mail_domains") if not getattr(self, name)]
+        if self.issuer and lacking:
+            msg = f"{' and '.join(lacking)} expected beside issuer"
+            raise ValueError(msg)
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. Build with `load`; every value below a door is passed in from here."""
 
@@ -377,6 +431,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     host: HostSettings = HostSettings()
     stack: StackSettings = StackSettings()
+    sign_in: SignInSettings = SignInSettings()
 
     @property
     def store_address(self) -> str:
@@ -452,7 +507,8 @@ def _all_problems(file: Path, problems: list[str]) -> SettingsError:
 def _problem(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        shown = "(not shown)" if place in SECRETS else repr(item["input"])
+        secret = any(name == place or name.startswith(f"{place}.") for name in SECRETS)
+        shown = "(not shown)" if secret else repr(item["input"])
         return f"{place} = {shown}: {item['msg']}"
     return _no_such(place, [".".join(map(str, [*item["loc"][:-1], key])) for key in _keys(item["loc"][:-1])])
 

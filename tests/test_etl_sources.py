@@ -4,7 +4,9 @@ import gzip
 import io
 import json
 import os
-from datetime import datetime
+import tomllib
+import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,10 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
-from etl.errors import SourceError
+from etl.errors import SettingsError, SourceError
+from etl.layouts import chosen
+from etl.run import Job, run
 from etl.store import DirectoryStore
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+CAFE = "536366,85124,CAFÉ,1,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 GOOD = "536365,85123A,LANTERN,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 
 
@@ -321,8 +326,14 @@ def bad_file(directory, name):
         "damaged.csv.gz": damaged(gzip.compress((HEADER + "\n" + (GOOD + "\n") * 5000).encode())),
         "header.csv": HEADER.encode() + b"\n",
         "column.csv": HEADER.replace("Quantity", "Qty").encode() + b"\n" + GOOD.encode(),
-        "latin.csv": (HEADER + "\n" + GOOD.replace("LANTERN", "CAFÉ")).encode("latin-1"),
-        "latin_late.csv": (HEADER + "\n" + (GOOD + "\n") * 5000 + GOOD.replace("LANTERN", "CAFÉ")).encode("latin-1"),
+        "two_ways.csv": f"{HEADER}\n{CAFE}\n".encode() + (GOOD + "\n").encode() * 50_000 + CAFE.encode("latin-1"),
+        "two.zip": zipped({"a.csv": HEADER, "b.csv": HEADER}),
+        "none.zip": zipped({"a.txt": HEADER}),
+        "picture.zip": PNG,
+        "no_order.csv": (HEADER + "\n" + GOOD.replace("2010-12-01", "1.12.2010")).encode(),
+        "both_orders.csv": "\n".join(
+            [HEADER, *(GOOD.replace("2010-12-01", day) for day in ("13/1/2010", "1/13/2010"))]
+        ).encode(),
         "quarantined.csv": (HEADER + "\n" + GOOD.replace("2.55", "0")).encode(),
         "american.csv": (HEADER + "\n" + GOOD.replace("2010-12-01", "12/1/2010")).encode(),
         "notes.txt": b"hello",
@@ -339,6 +350,14 @@ def bad_file(directory, name):
     elif name == "pipe.csv":
         os.mkfifo(path)
     return path
+
+
+def zipped(files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return out.getvalue()
 
 
 def damaged(data):
@@ -372,10 +391,14 @@ BAD_FILES = {
     "damaged.csv.gz": "is cut off or damaged",
     "header.csv": "has a header and no line",
     "column.csv": "has no column Quantity; its columns are: InvoiceNo, StockCode, Description, Qty,",
-    "latin.csv": "is not UTF-8",
-    "latin_late.csv": "is not UTF-8: line 5002",
+    "two_ways.csv": "is not UTF-8: line 50003 is not, line 2 is",
+    "two.zip": "holds 2 CSV files",
+    "none.zip": "holds 0 CSV files",
+    "picture.zip": "cannot be unpacked",
+    "no_order.csv": "none tells whether the day or the month is first",
+    "both_orders.csv": "some of them have the day first, others the month",
     "quarantined.csv": "every line is quarantined (non_positive_price 1)",
-    "american.csv": "every line is quarantined (malformed 1); one of them: 536365 | 85123A | LANTERN | 6 | 12/1/2010",
+    "american.csv": "none tells whether the day or the month is first",
     "notes.txt": "is of a kind that is not read",
 }
 
@@ -408,3 +431,178 @@ def test_metadata_says_what_the_snapshot_was_made_from(shop, snapshot_of, tmp_pa
     assert (said["rows_in"], said["rows_kept"]) == (2, 1)
     assert (said["data_from"], said["data_through"]) == ("2010-12-01", "2010-12-01")
     assert said["generated_at"] == now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- how other systems write the same -------------------------------------------------------------------------------
+
+
+def retold(lines, *, delimiter=",", decimal=".", date="{0:%Y-%m-%d %H:%M:%S}"):
+    """Lines of our kind as another system exports them."""
+    rows = [line.split(",") for line in lines]
+    for row in rows:
+        row[4] = date.format(datetime.fromisoformat(row[4]))
+        row[5] = row[5].replace(".", decimal)
+    cells = [HEADER.split(","), *rows]
+    return "\n".join(delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) for row in cells) + "\n"
+
+
+SALES = [
+    GOOD,
+    CAFE,
+    GOOD.replace("536365", "536367").replace("2010-12-01", "2010-12-31"),
+    GOOD.replace("536365", "C536368").replace(",6,", ",-6,").replace("2.55", "1234.50"),
+]
+
+
+def as_computed(directory, paths, **options):
+    directory.mkdir()
+    job = Job(None, "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test", **options)
+    manifest = run(paths, job, directory)
+    return hashes(manifest), manifest
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        retold(SALES, delimiter=";", decimal=",").encode(),
+        retold(SALES, delimiter="\t", decimal=",").encode("utf-16"),
+        retold(SALES, delimiter="\t").encode("cp1252"),
+        retold(SALES, delimiter=",", decimal=",").encode("utf-8-sig"),
+        retold(SALES, date="{0:%d/%m/%Y %H:%M:%S}").encode(),
+        retold(SALES, date="{0:%m/%d/%Y %H:%M}").encode("cp1252"),
+        retold(SALES, delimiter=";", decimal=",", date="{0.day}.{0.month}.{0:%Y %H:%M}")
+        .encode("utf-16-le")
+        .join([b"\xff\xfe", b""]),
+        retold(SALES).replace("1234.50", '"1234.50"').replace("\n", "\r\n").encode("cp1252"),
+    ],
+    ids=[
+        "semicolons",
+        "tabs in utf-16",
+        "windows-1252",
+        "decimal comma",
+        "day first",
+        "month first",
+        "all of it",
+        "quoted",
+    ],
+)
+def test_however_a_system_writes_its_export_the_snapshot_is_the_same(tmp_path, content):
+    plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
+    plain.write_text(retold(SALES))
+    other.write_bytes(content)
+    expected, _ = as_computed(tmp_path / "a", [plain])
+    found, manifest = as_computed(tmp_path / "b", [other])
+    assert found == expected
+    assert sum(manifest.quarantine.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "read"),
+    [
+        ("1.000", "1.234,50", (1000, 1_234_500)),
+        ("6,0", "0,5", (6, 500)),
+        ("6.0", "2,55", (6, 2550)),
+        ("-1.234.567", "12,345", (-1_234_567, 12_345)),
+    ],
+)
+def test_with_a_decimal_comma_points_group_thousands_and_nothing_else(tmp_path, quantity, price, read):
+    path = tmp_path / "sales.csv"
+    lines = [GOOD.replace(",", ";").replace("2.55", cell) for cell in (price, "2,5")]
+    path.write_text("\n".join([HEADER.replace(",", ";"), lines[0].replace(";6;", f";{quantity};"), lines[1]]))
+    as_computed(tmp_path / "out", [path])
+    assert {(line["quantity"], line["unit_mills"]) for line in kept(tmp_path / "out")} == {read, (6, 2500)}
+
+
+@pytest.mark.parametrize(("price", "other"), [("1,234", "3"), ("1,234.50", "2.55")])
+def test_a_price_that_may_be_thousands_is_malformed_and_not_guessed(tmp_path, price, other):
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join([HEADER, GOOD.replace("2.55", other), GOOD.replace("2.55", f'"{price}"')]))
+    _, manifest = as_computed(tmp_path / "out", [path])
+    assert manifest.quarantine["malformed"] == 1
+
+
+def test_an_order_of_dates_that_is_said_is_taken(tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_text(retold([GOOD], date="{0:%d/%m/%Y}"))
+    days = {}
+    for dates in ("dmy", "mdy"):
+        _, manifest = as_computed(tmp_path / dates, [path], dates=dates)
+        days[dates] = manifest.data_through.isoformat()
+    assert days == {"dmy": "2010-12-01", "mdy": "2010-01-12"}
+
+
+def test_a_zip_with_one_csv_and_a_directory_of_files_are_read(tmp_path):
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    (shelf / "a.zip").write_bytes(zipped({"a.csv": retold(SALES[:2]), "readme.txt": "", "__MACOSX/._a.csv": "\0"}))
+    (shelf / "b.csv").write_text(retold(SALES[2:]))
+    (shelf / "notes.txt").write_text("hello")
+    (tmp_path / "all.csv").write_text(retold(SALES))
+    expected, _ = as_computed(tmp_path / "x", [tmp_path / "all.csv"])
+    found, manifest = as_computed(tmp_path / "y", [shelf])
+    assert found == expected
+    assert [file.name for file in manifest.source.files] == ["a.zip", "b.csv"]
+
+
+def test_the_layout_is_recognised_by_the_header(tmp_path):
+    first, second = tmp_path / "one.csv", tmp_path / "two.csv"
+    first.write_text(retold(SALES))
+    second.write_text(
+        retold(SALES).replace("InvoiceNo", "Invoice").replace("UnitPrice", "Price").replace("CustomerID", "Customer ID")
+    )
+    one, told_one = as_computed(tmp_path / "a", [first])
+    two, told_two = as_computed(tmp_path / "b", [second])
+    assert one == two
+    assert (told_one.source.layout, told_two.source.layout) == ("online_retail", "online_retail_ii")
+    with pytest.raises(SourceError, match="of several layouts"):
+        as_computed(tmp_path / "c", [first, second])
+
+
+def test_a_header_of_no_layout_gets_a_mapping_that_works_when_it_is_pasted(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("Order ID,Item Code,Qty,Order Date,Unit Price,Note\n1,A,2,2010-12-01,3.50,x\n")
+    with pytest.raises(SourceError, match="its columns are: Order ID, Item Code, Qty") as caught:
+        as_computed(tmp_path / "a", [path])
+    assert "the nearest is online_retail" in caught.value.expected
+    mapping = tomllib.loads("\n".join(line.strip() for line in caught.value.to_do.partition("\n\n")[2].splitlines()))
+    columns = mapping["etl"]["columns"]
+    assert columns["description"] == columns["customer_id"] == columns["country"] == ""
+    (tmp_path / "b").mkdir()
+    job = Job(chosen("auto", columns, ["A"]), "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test")
+    manifest = run([path], job, tmp_path / "b")
+    ((line),) = pq.read_table(tmp_path / "b" / "sample_kpis.parquet").to_pylist()
+    assert (line["invoice"], line["sku"], line["amount"], line["customer_id"], line["service"]) == (
+        "1",
+        "A",
+        7000,
+        None,
+        True,
+    )
+    assert manifest.source.layout == "custom"
+
+
+ALL_NEEDED = dict.fromkeys(("invoice", "sku", "quantity", "at", "price"), "x")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [({"invoice": "Order"}, "lacks sku, quantity, at, price"), (ALL_NEEDED | {"colour": "c"}, "has colour")],
+)
+def test_a_mapping_that_says_too_little_or_too_much_is_refused(columns, said):
+    with pytest.raises(SettingsError, match=said):
+        chosen("custom", columns, [])
+
+
+def test_the_columns_of_the_settings_as_they_are_shipped_are_none() -> None:
+    shipped = tomllib.loads((Path(__file__).parent.parent / "settings.toml").read_text())["etl"]["columns"]
+    assert set(shipped.values()) == {""}
+    assert chosen("auto", shipped, []) is None
+
+
+def test_that_a_file_was_taken_for_windows_1252_is_said(tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_bytes(retold(SALES).encode("cp1252"))
+    told = []
+    (tmp_path / "out").mkdir()
+    run([path], Job(None, "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test"), tmp_path / "out", tell=told.append)
+    assert told == [f"{path} is neither UTF-8 nor UTF-16: it was read as Windows-1252"]

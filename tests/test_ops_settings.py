@@ -142,3 +142,24 @@ def test_a_secret_is_not_repeated_in_a_message(settings_file):
         load(settings_file('[alerts]\nwebhook = "hooks.example/T0/hush"\n'))
     assert "alerts.webhook = (not shown)" in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'issuer = "https://id.example"\nclient_secret = "hush-hush"\n',
+        'issuer = "http://id.example"\ncookie_secret = "hush-hush"\n',
+        'probe_token = "hush-hush and more"\n',
+        'mail_domains = "hush"\nprobe_token = ["hush-hush"]\n',
+    ],
+)
+def test_a_secret_of_the_sign_in_is_in_no_message_whatever_else_is_wrong(settings_file, text):
+    with pytest.raises(SettingsError) as caught:
+        load(settings_file(f"[sign_in]\n{text}"))
+    assert "sign_in" in str(caught.value)
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_sign_in_names_what_it_lacks(settings_file):
+    with pytest.raises(SettingsError, match="client_id and public_url and mail_domains expected beside issuer"):
+        load(settings_file('[sign_in]\nissuer = "https://id.example"\n'))
