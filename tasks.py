@@ -22,7 +22,7 @@ NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
 DEMO_DIRECTORY = Path(".demo")
 STACK_OUTPUTS = Path("data/stack.json")
 REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
-SOURCE_HELP = "a CSV, CSV.gz, Parquet or XLSX file of sales lines; may be given several times"
+SOURCE_HELP = "a CSV (.gz, .zip), Parquet or XLSX file of sales lines, or a directory; may be given several times"
 
 
 UNTOUCHED = "what was there before is untouched"
@@ -126,6 +126,7 @@ def _until_ctrl_c(story: Any, running: Any, *, once: bool) -> None:
 ETL_HELP = {
     "source": f"{SOURCE_HELP} (default: [etl] source)",
     "layout": "how the export names its columns (default: [etl] layout)",
+    "dates": "which of 1/12/2010 is the day: dmy or mdy (default: [etl] dates)",
     "out": "the directory of the snapshot (default: [etl] out)",
     "drop_duplicates": "count lines that are equal in every column once (default: [etl] drop_duplicates)",
 }
@@ -137,11 +138,12 @@ def etl(
     source: Sequence[str] | None = None,
     layout: str | None = None,
     out: str | None = None,
+    dates: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
 ) -> None:
     """Compute the KPI snapshot from sales files."""
     settings = load()
-    wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
+    wanted = _wanted(settings, layout, dates, drop_duplicates=drop_duplicates)
     cli.make_snapshot(_sources(settings, source), Path(out or settings.etl.out), wanted, now=now(), stream=sys.stderr)
 
 
@@ -158,6 +160,7 @@ def etl_sync(
     source: Sequence[str] | None = None,
     layout: str | None = None,
     out: str | None = None,
+    dates: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
     plan: bool = False,  # noqa: FBT001, FBT002 - as above
     force: bool = False,  # noqa: FBT001, FBT002 - as above
@@ -166,7 +169,7 @@ def etl_sync(
     from ops.sync import planned, sync
 
     settings = load()
-    wanted = _wanted(settings, layout, drop_duplicates=drop_duplicates)
+    wanted = _wanted(settings, layout, dates, drop_duplicates=drop_duplicates)
     make = partial(cli.make_snapshot, _sources(settings, source), choices=wanted, now=now())
     publisher = _publisher(settings)
     if plan:
@@ -253,9 +256,12 @@ def _sources(settings: Settings, named: Sequence[str] | None) -> list[Path]:
     return found
 
 
-def _wanted(settings: Settings, layout: str | None, *, drop_duplicates: bool) -> Any:
+def _wanted(settings: Settings, layout: str | None, dates: str | None, *, drop_duplicates: bool) -> Any:
+    if dates not in (None, "auto", "dmy", "mdy"):
+        raise SettingsError(f"--dates {dates} is no order", expected="dmy, mdy or auto", to_do="like --dates dmy")
     changed = {
         "layout": layout or settings.etl.layout,
+        "dates": dates or settings.etl.dates,
         "drop_duplicates": drop_duplicates or settings.etl.drop_duplicates,
     }
     return settings.etl.model_copy(update=changed)
@@ -487,6 +493,34 @@ def status(c: object, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a fl
 
 
 @task(help={"json": "print one JSON document"})
+def doctor(c: object, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Look at every part, and name what mends what is not right."""
+    from etl.store import open_reader
+    from ops.cloud.stacks import clients
+    from ops.doctor import told
+    from ops.doctor.doctor import World
+    from ops.doctor.doctor import doctor as examine
+
+    try:
+        settings: Settings | SettingsError = load()
+    except SettingsError as error:
+        settings = error
+    known = settings if isinstance(settings, Settings) else Settings()
+    environ = os.environ  # noqa: TID251 - the door
+    world = World(
+        clients=clients,
+        reader=partial(open_reader, known.store_address),
+        connected=partial(_connected, c, known),
+        now=now,
+        home=Path.home(),
+        github=(environ.get("GITHUB_API_URL", "https://api.github.com"), environ.get("GITHUB_TOKEN", "")),
+    )
+    found = examine(settings, world)
+    print(told.as_json(found, now()) if json else told.as_text(found))
+    return told.code(found)
+
+
+@task(help={"json": "print one JSON document"})
 def releases(c: object, json: bool = False) -> None:  # noqa: FBT001, FBT002 - a flag of the command line
     """List the releases on the host, and what became of them."""
     from json import dumps
@@ -611,6 +645,7 @@ ns = Collection(
     rollback,
     releases,
     status,
+    doctor,
     logs,
     render,
     rehearse,

@@ -59,7 +59,14 @@ HELD = {
     "pydantic": ("etl/contract.py", "ops/settings.py"),
     "pydantic_settings": ("ops/settings.py",),
     "python_calamine": ("etl/sources.py",),
-    "requests": ("ops/alerts/", "ops/uptime/control.py", "ops/uptime/scheduled.py", "ops/demo.py", "ops/shown.py"),
+    "requests": (
+        "ops/alerts/",
+        "ops/uptime/control.py",
+        "ops/uptime/scheduled.py",
+        "ops/demo.py",
+        "ops/shown.py",
+        "ops/doctor/outside.py",
+    ),
     "rich": ("etl/progress.py",),
     "starlette": ("dashboard/server.py",),
     "yaml": ("ops/posture/expected.py",),
@@ -73,9 +80,10 @@ HELD = {
         "dashboard/release.py",
         "dashboard/page.py",
         "dashboard/visit.py",
+        "dashboard/idle_page.py",
     ),
     "uvicorn": ("dashboard/serve.py", "dashboard/server.py", "dashboard/release.py"),
-    "websockets": ("dashboard/visit.py", "dashboard/relay.py", "ops/rehearse/load.py"),
+    "websockets": ("dashboard/visit.py", "dashboard/idle_page.py", "dashboard/relay.py", "ops/rehearse/load.py"),
 }
 
 # Plotly's slow door, and an S3 client that fights with boto3.

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
 from etl.errors import ExitCode, HostError, HostUnreachable
+from ops.doctor.check import Case, judged
+from ops.doctor.host import HOST, SERVICE, ask_host
 from ops.rehearse.load import Target
 from ops.rehearse.loading import loading
 from tests.deployed import Operator, until
@@ -172,3 +175,22 @@ def test_units_that_a_release_cannot_run_in_are_put_back(operator):
     assert "memory" in tight.told
     assert operator.host.get("/etc/systemd/system/kpi-dashboard@.service") == before_it
     assert until(lambda: settled(operator), SETTLED_WITHIN_S)
+
+
+def examined(operator):
+    """What the doctor finds on a host, by check: those that are not well."""
+    with operator.connection() as remote:
+        seen = ask_host(remote, operator.settings)
+    found = judged([HOST, SERVICE], Case(operator.settings, datetime.now(UTC), {"host": seen}))
+    return {one.name: one.saw.seen for one in found if one.saw.state == "fail"}
+
+
+def test_the_doctor_finds_a_host_well_and_names_what_was_broken_on_it(operator):
+    assert until(lambda: examined(operator) == {}), examined(operator)
+    operator.host.run(["sh", "-c", "echo '# mine' >> /etc/systemd/system/kpi-dashboard@.service"], check=True)
+    operator.host.run(["systemctl", "stop", "kpi-dashboard.socket"], check=True)
+    operator.host.run(["systemd-run", "--unit=broken", "--wait", "false"])
+    found = examined(operator)
+    assert set(found) == {"set up", "port", "failed units"}
+    assert "kpi-dashboard@.service" in found["set up"]
+    assert "broken.service" in found["failed units"]

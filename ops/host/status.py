@@ -65,7 +65,7 @@ def status(host: Mapping[str, Any], address: str, differing: Sequence[str], now:
     return Status(
         address=address,
         at=moment(now),
-        problems=tuple(_problems(host, differing, now)),
+        problems=tuple(problems_of(host, differing, now)),
         release=current.release if current else None,
         sha=current.sha if current else "",
         ref=current.ref if current else "",
@@ -104,8 +104,9 @@ def _moment(epoch_s: float | None) -> str | None:
 # --- what is wrong ---------------------------------------------------------------------------------------------------
 
 
-def _problems(host: Mapping[str, Any], differing: Sequence[str], now: datetime) -> Iterator[str]:
-    yield from _serving(host)
+def problems_of(host: Mapping[str, Any], differing: Sequence[str], now: datetime) -> Iterator[str]:
+    """All that is wrong with a host, the page first."""
+    yield from serving_problems(host)
     if host["socket"] != "active":
         yield f"kpi-dashboard.socket, which holds the port, is {host['socket']}: `fab deploy --force` mends it"
     if host["port_owner"] not in {None, SYSTEMD}:
@@ -117,7 +118,8 @@ def _problems(host: Mapping[str, Any], differing: Sequence[str], now: datetime) 
     yield from (f"{path} is not as the settings say: `fab deploy` or `fab bootstrap` mends it" for path in differing)
 
 
-def _serving(host: Mapping[str, Any]) -> Iterator[str]:
+def serving_problems(host: Mapping[str, Any]) -> Iterator[str]:
+    """Why nobody, or not everybody, sees the page as it should be."""
     if host["current"] is None:
         yield "no release serves: `fab deploy` brings the first"
         return
