@@ -15,9 +15,10 @@ from dashboard.page_run import logged
 from dashboard.pages import customers, operations, overview, products, quality
 from dashboard.pages.around import Around
 from dashboard.pages.printing import on_paper
+from dashboard.pages.sign_in import admitted, may_see, sign_out, signed_in
 from dashboard.status import status
 from etl.errors import KpiOpsError, NothingPublished
-from ops.settings import FreshnessSettings, Settings, load
+from ops.settings import Settings, load
 
 LOOK_AGAIN_S = 60
 LOOK_FOR_THE_FIRST_S = 3
@@ -90,29 +91,34 @@ PAGES = (
 def main(settings: Settings) -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title=settings.dashboard.title, page_icon="\N{BAR CHART}", layout="wide")
+    if not admitted(settings.sign_in, settings.dashboard.title, _utc_now()):
+        st.navigation([_page(page, None) for page in PAGES], position="hidden")  # their links stay good
+        return
     holder = shared(settings.store_address, settings.dashboard.refresh_s, settings.dashboard.cache)
     state = holder.state(FIRST_LOAD_WAIT_S)
     around = Around(state.snapshot, settings, holder) if state.snapshot else None
     shown = {_page(page, around): page for page in PAGES}
     opened = st.navigation(list(shown), position="hidden")
     on_paper(dark=st.context.theme.type == "dark")
-    _links(list(shown))
+    _links(list(shown), signed_in=signed_in(settings.sign_in))
     if state.snapshot is None:
         _without_data(settings, holder, state.problem)
         return
     st.title(shown[opened].question, anchor=False)
-    _head(settings.dashboard.title, holder, state.snapshot.manifest.run_id, settings.freshness)
+    _head(settings, holder, state.snapshot.manifest.run_id)
     page = shown[opened]
     rows = sum(len(state.snapshot.frames[name]) for name in page.reads)
     with logged(page.path or "overview", rows, state.snapshot.manifest.run_id):
         opened.run()
 
 
-def _links(pages: Sequence[st.Page]) -> None:
+def _links(pages: Sequence[st.Page], *, signed_in: bool) -> None:
     """The navigation, one tap away on every screen: Streamlit's own becomes a drawer that covers a phone's page."""
     with st.container(horizontal=True, gap="xsmall"):
         for page in pages:
             st.page_link(page, icon=page.icon)
+        if signed_in:
+            sign_out()
 
 
 def _page(page: Page, around: Around | None) -> st.Page:
@@ -126,16 +132,22 @@ def _nothing() -> None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
-def _head(title: str, holder: LastGood, run_id: str, limits: FreshnessSettings) -> None:
-    """What an idle page shows stays true: this part runs every minute, and draws all anew when there is a new run."""
+def _head(settings: Settings, holder: LastGood, run_id: str) -> None:
+    """What an idle page shows stays true: this part runs every minute, and draws all anew when there is a new run.
+
+    And where the sign-in has ended meanwhile.
+    """
     state = holder.state()
     snapshot = state.snapshot
-    if snapshot is None or snapshot.manifest.run_id != run_id:
+    now = _utc_now()
+    if snapshot is None or snapshot.manifest.run_id != run_id or not may_see(settings.sign_in, now):
         st.rerun()
-    told = status(snapshot.manifest, state.problem, _utc_now(), limits)
+    told = status(snapshot.manifest, state.problem, now, settings.freshness)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(told.badge, color=told.tone, icon=":material/event_available:")
-        st.caption(f"{title} \N{MIDDLE DOT} {told.detail}", width="content", help=_provenance(snapshot))
+        st.caption(
+            f"{settings.dashboard.title} \N{MIDDLE DOT} {told.detail}", width="content", help=_provenance(snapshot)
+        )
     if told.warning:
         st.warning(told.warning, icon=":material/history:")
 
@@ -174,7 +186,7 @@ def _watch(holder: LastGood) -> None:
 
 
 def _utc_now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - the head runs by itself every minute: nobody is above it to pass a clock
+    return datetime.now(UTC)  # noqa: TID251 - a run of the script, or the head by itself every minute: nobody is above to pass a clock
 
 
 @st.cache_resource

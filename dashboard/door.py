@@ -1,11 +1,13 @@
 """The two doors of the app, both ASGI: the public one counts and passes on, the private one also tells."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
+from dashboard.idle_page import IdlePage
 from dashboard.relay import RELAYED, relay, returning_session
 from dashboard.siblings import (
     Answer,
@@ -43,7 +45,7 @@ class PublicDoor:
         if scope["type"] == "websocket":
             with self.traffic.session():
                 if not await self._relayed(scope, receive, send):
-                    await self.app(scope, receive, send)
+                    await _open_page(self.app, self.traffic, scope, receive, send)
         elif scope["type"] == "http":
             with self.traffic.request():
                 await self._answer(scope, receive, self._labelled(send))
@@ -119,13 +121,14 @@ class PrivateDoor:
         if scope["type"] == "http" and path == "/state":
             await _say(send, HTTPStatus.OK, self.state())
         elif scope["type"] == "http" and path.startswith(_SESSIONS):
-            here = self.has_session(path.removeprefix(_SESSIONS))
+            session = path.removeprefix(_SESSIONS)
+            here = self.has_session(session) and session not in self.traffic.sent_away
             await _say(send, HTTPStatus.OK if here else HTTPStatus.NOT_FOUND, {"here": here})
         elif scope["type"] == "http":
             await self.app(scope, receive, self._labelled(send))
         elif scope["type"] == "websocket" and any(name == RELAYED for name, _ in scope["headers"]):
             with self.traffic.session():
-                await self.app(scope, receive, send)
+                await _open_page(self.app, self.traffic, scope, receive, send)
         else:
             await self._or_told(scope, receive, send)
 
@@ -144,6 +147,11 @@ class PrivateDoor:
             await send(message)
 
         return labelled
+
+
+async def _open_page(app: App, traffic: Traffic, scope: Scope, receive: Receive, send: Send) -> None:
+    page = IdlePage(traffic, receive, send, time.monotonic)
+    await app(scope, page.heard, page.said)
 
 
 async def _say(send: Send, status: HTTPStatus, facts: Mapping[str, Any]) -> None:

@@ -161,7 +161,7 @@ class Release:
     async def _private_server(self) -> tuple[uvicorn.Server, socket.socket]:
         """The app on the private socket, with Streamlit's runtime started."""
         release = self.instance.release
-        self.app = app_of(self.holder, release, self.faults, self.settings.dashboard.port)
+        self.app = app_of(self.holder, release, self.faults, self.settings, port=self.settings.dashboard.port)
         private_config = config_of(
             PrivateDoor(self.app, release, has_session, self.traffic, self._state, self.faults.keep), GOODBYE_S
         )

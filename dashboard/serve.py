@@ -136,7 +136,7 @@ def _server(holder: "LastGood", release: str, public: socket.socket, settings: "
     from dashboard.traffic import Traffic
 
     address, port = public.getsockname()[:2]
-    app = app_of(holder, release, Newest(Path.cwd()), port, address)
+    app = app_of(holder, release, Newest(Path.cwd()), settings, port=port, address=address)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import streamlit as st
 import uvicorn
@@ -21,8 +22,10 @@ from dashboard.faults import Newest
 from dashboard.guard import Guard
 from dashboard.health import SCRIPT
 from dashboard.process import PROCESS
+from dashboard.provider import secrets_file
 from dashboard.readiness import readiness
 from dashboard.security_headers import policy
+from dashboard.way_back import WayBack
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,8 +41,13 @@ def ready_now(holder: "LastGood", release: str) -> dict[str, Any]:
     return readiness(holder, SCRIPT.last_error, release, datetime.now(UTC))  # noqa: TID251 - this is a door
 
 
-def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address: str | None = None) -> st.App:
-    """The pages, /readyz and /healthz, to be seen at that port and address. `faults` learns what scripts raise."""
+def app_of(
+    holder: "LastGood", release: str, faults: Newest, settings: "Settings", *, port: int, address: str | None = None
+) -> st.App:
+    """The pages, /readyz and /healthz, to be seen at that port and address. `faults` learns what scripts raise.
+
+    Raises SettingsError for a sign-in that lacks a secret.
+    """
 
     def answer(_: "Request") -> JSONResponse:
         facts = ready_now(holder, release)
@@ -63,6 +71,8 @@ def app_of(holder: "LastGood", release: str, faults: Newest, port: int, address:
     config.set_option("server.fileWatcherType", "none")  # a release does not change under a running server
     config.set_option("server.port", port)
     config.set_option("server.address", address)
+    if settings.sign_in.on:
+        config.set_option("secrets.files", [str(secrets_file(settings.sign_in))])
     return app
 
 
@@ -73,8 +83,11 @@ def packed(app: Any) -> Compressed:
 
 def guarded(door: Callable[..., Any], settings: "Settings") -> Guard:
     """What visitors meet first. The page's own inline scripts are those that Streamlit serves now."""
-    names = {*settings.dashboard.allowed_hosts, settings.host.domain} - {""}
+    public = urlsplit(settings.sign_in.public_url)
+    names = {*settings.dashboard.allowed_hosts, settings.host.domain, public.hostname or ""} - {""}
     index = Path(get_static_dir(), "index.html").read_text("utf-8")
+    if settings.sign_in.on:
+        door = WayBack(door, secure=public.scheme == "https")
     return Guard(door, Rules(frozenset(name.lower() for name in names)), policy(index))
 
 

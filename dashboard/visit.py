@@ -12,7 +12,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
+from dashboard.own_key import OWN_KEY
 from dashboard.page import Entry, Page, Reader
+from dashboard.sign_in import bearer
 
 SETTLE_S: Final = 0.3  # the words of a compile error come after the finish
 GOODBYE_S: Final = 1
@@ -55,6 +57,7 @@ def _connection(private_socket: Path) -> connect:
         unix=True,
         path=str(private_socket),
         subprotocols=subprotocols,
+        additional_headers={"Authorization": bearer(OWN_KEY)},
         max_size=None,
         close_timeout=GOODBYE_S,
         proxy=None,

@@ -157,8 +157,8 @@ async def look(url, known, page, query):
             wrong.append(f"another title: {title(visitor)!r}")
         if not visitor.drawn.elements("metric") and not visitor.drawn.elements("alert"):  # no such product: a sentence
             wrong.append("no cards")
-        for widget in visitor.drawn.widgets():  # one that is cleared, by an empty value, means its default
-            wrong += [f"{widget.key} shows {value!r}" for value in widget.shown if value not in (*widget.options, "")]
+        for widget in visitor.drawn.widgets():
+            wrong += [f"{widget.key} shows {value!r}" for value in widget.shown if value not in widget.options]
         return [f"/{page}?{query}: {each}" for each in wrong]
 
 

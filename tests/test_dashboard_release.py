@@ -78,6 +78,33 @@ def test_a_candidate_with_anything_wrong_is_refused_for_good_and_says_why(
     assert (unit.run / "tried").exists()
 
 
+SIGN_IN = {
+    "KPI_SIGN_IN__ISSUER": "https://id.example",
+    "KPI_SIGN_IN__CLIENT_ID": "page",
+    "KPI_SIGN_IN__PUBLIC_URL": "https://shop.example",
+    "KPI_SIGN_IN__MAIL_DOMAINS": '["example.com"]',
+    "KPI_SIGN_IN__CLIENT_SECRET": "known-to-the-provider",
+    "KPI_SIGN_IN__COOKIE_SECRET": "signs-the-cookies-of-this-test-run",
+}
+
+
+def test_a_release_looks_at_its_own_pages_also_where_people_sign_in(base, port, sample_snapshot_dir):
+    wanted = {"KPI_HOST__GATE__TEXT": '["Data through"]'}
+    with started(base, "r1", ROOT, port, sample_snapshot_dir, **SIGN_IN, **wanted) as unit:
+        assert unit.wait_for("READY=1"), unit.journal
+        with Visitor("127.0.0.1", port.number) as visitor:
+            assert "Sign in" in str(visitor.run())
+    assert "5 pages were looked at" in unit.journal
+
+
+def test_a_candidate_whose_sign_in_lacks_a_secret_is_refused(base, port, sample_snapshot_dir):
+    lacking = SIGN_IN | {"KPI_SIGN_IN__CLIENT_SECRET": ""}
+    with started(base, "r1", ROOT, port, sample_snapshot_dir, **lacking) as unit:
+        assert not unit.wait_for("READY=1")
+        assert unit.process.wait() == REFUSED
+    assert "REFUSED: sign-in is on, but KPI_SIGN_IN__CLIENT_SECRET is missing" in unit.journal
+
+
 def test_a_candidate_without_data_is_refused_and_the_current_release_says_so_and_serves(base, port, tmp_path):
     with started(base, "r1", ROOT, port, tmp_path / "nothing") as unit:
         assert not unit.wait_for("READY=1")

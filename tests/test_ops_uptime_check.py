@@ -344,6 +344,20 @@ def test_a_target_of_the_settings_is_checked_before_anything_is_probed():
         target_of(good.model_copy(update={"url": "http://me:secret@h"}), "host")
 
 
+def test_the_probe_s_token_goes_only_to_a_page_behind_sign_in_and_never_over_plain_http():
+    far = TargetSettings(name="dashboard", url="https://shop.example", signed_in=True)
+    assert target_of(far, "host", "token").key == "token"
+    assert target_of(far.model_copy(update={"signed_in": False}), "host", "token").key == ""
+    assert target_of(far.model_copy(update={"url": "http://127.0.0.1:8501"}), "host", "token").key == "token"
+    for changed, token, said in (
+        ({}, "", "KPI_SIGN_IN__PROBE_TOKEN is empty"),
+        ({"url": "http://shop.example"}, "token", "plain http"),
+        ({"kind": "http"}, "token", "nobody signs in"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            target_of(far.model_copy(update=changed), "host", token)
+
+
 # --- freshness -------------------------------------------------------------------------------------------------------
 
 

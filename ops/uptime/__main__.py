@@ -95,11 +95,12 @@ def _first_target() -> Target:
     from ops import settings as door
     from ops.uptime.check import target_of
 
-    uptime = door.load().uptime
+    settings = door.load()
+    uptime = settings.uptime
     page = next((target for target in uptime.targets if target.kind == "page"), None)
     if page is None:
         raise _no_target("page to be read")
-    return target_of(page, uptime.by)
+    return target_of(page, uptime.by, settings.sign_in.probe_token)
 
 
 def _no_target(expected: str) -> SettingsError:

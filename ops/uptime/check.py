@@ -123,10 +123,11 @@ def line_of(sample: Sample) -> str:
     return f"{sample.target}: {sample.verdict}{f' ({why})' if why else ''}"
 
 
-def target_of(settings: TargetSettings, by: str) -> Target:
+def target_of(settings: TargetSettings, by: str, probe_token: str = "") -> Target:
     """A target as settings.toml names it. Raises SettingsError for elements that no page can be asked for.
 
-    Raises WrongSetting for an address that cannot be used.
+    `probe_token`: what lets the probe in where people sign in. Raises SettingsError where a page needs it and it is
+    missing, or could be read on its way; WrongSetting for an address that cannot be used.
     """
     strays = sorted(set(settings.min) - set(ELEMENTS))
     if strays:
@@ -143,6 +144,25 @@ def target_of(settings: TargetSettings, by: str) -> Target:
         tcp_address(settings.url)
         return TcpTarget(*named)
     parse_url(settings.url)
+    if settings.signed_in:
+        _check_key(settings, probe_token)
     if settings.kind == "http":
         return HttpTarget(*named, status=settings.status, fields=dict(settings.fields))
-    return Target(*named, settings.pages)
+    return Target(*named, settings.pages, probe_token if settings.signed_in else "")
+
+
+def _check_key(settings: TargetSettings, probe_token: str) -> None:
+    address = parse_url(settings.url)
+    if settings.kind != "page":
+        wrong = f"is of the kind {settings.kind}, to which nobody signs in"
+    elif not probe_token:
+        wrong = "is looked at behind sign-in, but KPI_SIGN_IN__PROBE_TOKEN is empty"
+    elif not (address.secure or _is_loopback(address.host)):
+        wrong = "would be shown the probe's token over plain http, where others can read it"
+    else:
+        return
+    raise SettingsError(
+        f"target {settings.name} {wrong}",
+        expected="signed_in only for a page by https, with the token in the environment",
+        to_do="mend [[uptime.targets]] in settings.toml, or set KPI_SIGN_IN__PROBE_TOKEN: see docs/sign-in.md",
+    )

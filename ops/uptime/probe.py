@@ -1161,6 +1161,7 @@ def _masked_length(length: int) -> bytes:
 class Visit:
     """What every step of one visit needs.
 
+    `key`: what the page's own host is shown so that it lets the probe in without sign-in, "" for nothing.
     `limit_s`: how long it may take in all; `tls`: stands in for the default context (system roots, host name checked);
     `look_up`: asks the name server; `certificates_end_s`: when those that were shown end, in seconds since 1970.
     """
@@ -1170,15 +1171,21 @@ class Visit:
     limit_s: float
     tls: ssl.SSLContext | None = None
     look_up: LookUp = socket.getaddrinfo
+    key: str = field(default="", repr=False)
     certificates_end_s: list[float] = field(default_factory=list)
 
     @classmethod
     def begin(
-        cls, timeout_s: float, *, tls: ssl.SSLContext | None = None, look_up: LookUp = socket.getaddrinfo
+        cls,
+        timeout_s: float,
+        *,
+        tls: ssl.SSLContext | None = None,
+        look_up: LookUp = socket.getaddrinfo,
+        key: str = "",
     ) -> "Visit":
         """A visit that starts now and takes `timeout_s`, or 90 s if that is less."""
         limit_s = min(timeout_s, TOTAL_LIMIT_S)
-        return cls(Stopwatch(), Deadline.after(limit_s), limit_s, tls, look_up)
+        return cls(Stopwatch(), Deadline.after(limit_s), limit_s, tls, look_up, key)
 
     def reach(self, address: Address) -> tuple[socket.socket, list[SocketAddress]]:
         """A connection to a host, timed, and its addresses with the one that answered in front. Raises Stopped."""
@@ -1230,15 +1237,16 @@ def probe(
     now: datetime | None = None,
     tls: ssl.SSLContext | None = None,
     look_up: LookUp = socket.getaddrinfo,
+    key: str = "",
 ) -> Result:
     """Visit a page, and others of its app, once, taking at most `timeout_s` in all, and judge what is there.
 
     What is wanted is wanted of the page of the address; of the others that they run. The worst finding counts; the
     phases are those of the page of the address. With `now` the certificate's days are told. Raises WrongSetting for a
-    malformed URL. `tls` and `look_up`: as in Visit.
+    malformed URL. `tls`, `look_up` and `key`: as in Visit.
     """
     address = parse_url(url)
-    visit = Visit.begin(timeout_s, tls=tls, look_up=look_up)
+    visit = Visit.begin(timeout_s, tls=tls, look_up=look_up, key=key)
     return visit.result(found(lambda: _look(address, wanted, pages, visit)), now)
 
 
@@ -1289,7 +1297,10 @@ def _look(address: Address, wanted: Wanted, pages: Pages, visit: Visit) -> Findi
     if not page_answer.whole:
         raise down("body", "body", TOO_LONG)
     with visit.watch.stage("ws_upgrade"):
-        channel, connection, page_name = _upgrade(page_answer.address, page_answer.peers, visit)
+        trusted = is_same_host(address, page_answer.address)
+        channel, connection, page_name = _upgrade(
+            page_answer.address, page_answer.peers, visit if trusted else replace(visit, key="")
+        )
     with closing(connection):
         session = _Session(channel)
         first = judge(session.run(visit, rerun(page_answer.address.query, page_name)), wanted)
@@ -1415,6 +1426,11 @@ def _upgrade(address: Address, peers: Sequence[SocketAddress], visit: Visit) -> 
     raise refusal or down("ws_upgrade", "ws_refused", "no answer")
 
 
+def is_same_host(asked: Address, answering: Address) -> bool:
+    """Whether a redirect stayed where a key was meant for; going over to TLS is staying."""
+    return asked.host == answering.host and (answering.secure or not asked.secure)
+
+
 def _readings(path: str) -> list[tuple[str, str]]:
     """What a path may mean: (address of the app, name of the page), the longest address first."""
     parts = [part for part in path.split("/") if part]
@@ -1437,6 +1453,7 @@ def _upgraded(path: str, address: Address, peers: Sequence[SocketAddress], visit
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": key.decode(),
+        **({"Authorization": f"Bearer {visit.key}"} if visit.key else {}),
     }
     try:
         response = connection.ask(f"GET {path}", headers)
@@ -1533,13 +1550,17 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A page to be probed, what is wanted of it, and how a sample of it is labelled. `pages`: what else of its app."""
+    """A page to be probed, what is wanted of it, and how a sample of it is labelled.
+
+    `pages`: what else of its app; `key`: what it is shown in place of a sign-in.
+    """
 
     name: str
     url: str
     wanted: Wanted
     by: str = BY_HAND
     pages: Pages = "first"
+    key: str = field(default="", repr=False)
 
 
 class Parser(argparse.ArgumentParser):
@@ -1609,7 +1630,7 @@ def run(arguments: argparse.Namespace, first_target: Callable[[], Target], *, no
     if arguments.page:
         target = replace(target, pages="all" if "all" in arguments.page else tuple(arguments.page))
     result = probe_patiently(
-        lambda timeout_s: probe(target.url, target.wanted, timeout_s, pages=target.pages, now=now),
+        lambda timeout_s: probe(target.url, target.wanted, timeout_s, pages=target.pages, now=now, key=target.key),
         attempts=arguments.attempts,
         timeout_s=arguments.timeout,
         sleep=time.sleep,

@@ -70,7 +70,7 @@ class Done:
 def scheduled(settings: Settings, world: World) -> Done:
     """Look at every target, record it, tell who is to be told, write the report. Raises KpiOpsError, WrongSetting."""
     uptime = settings.uptime
-    targets = [target_of(target, uptime.by) for target in uptime.targets]
+    targets = [target_of(target, uptime.by, settings.sign_in.probe_token) for target in uptime.targets]
     samples, freshness = _looked(targets, settings, world)
     seen = _live(targets, samples, world.now)
     releases.note(uptime.directory, releases.read(uptime.directory), seen)

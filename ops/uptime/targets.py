@@ -98,7 +98,16 @@ def look(
     elif isinstance(target, TcpTarget):
         seen = partial(_tcp, target)
     else:
-        return probe(target.url, target.wanted, timeout_s, pages=target.pages, now=now, tls=tls, look_up=look_up)
+        return probe(
+            target.url,
+            target.wanted,
+            timeout_s,
+            pages=target.pages,
+            now=now,
+            tls=tls,
+            look_up=look_up,
+            key=target.key,
+        )
     visit = Visit.begin(timeout_s, tls=tls, look_up=look_up)
     return visit.result(found(lambda: seen(visit), "body"), now)
 
