@@ -8,6 +8,7 @@ from etl.contract import MILLS_PER_UNIT
 
 NOT_AVAILABLE: Final = "n/a"
 SYMBOLS: Final = {"GBP": "£", "EUR": "€", "USD": "$"}
+_MARKS: Final = re.compile(r"[\\`*_{}\[\]()<>#+!|~:$^=-]")
 _SHOWN_IN_FULL_BELOW: Final = 10_000
 _WITH_CENTS_BELOW: Final = 1000 * 100
 _MILLS_PER_CENT: Final = MILLS_PER_UNIT // 100
@@ -15,6 +16,11 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 _AGES: Final = ((365.25, "year"), (30.44, "month"), (1, "day"))
 _STEPS: Final = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
 _NEEDLESS_DECIMALS: Final = re.compile(r"\.0+(?=[kMB]?$)|(?<=\.[1-9])0(?=[kMB]$)")
+
+
+def unmarked(words: str) -> str:
+    """As it is written, in a text where Markdown is read."""
+    return _MARKS.sub(r"\\\g<0>", words)
 
 
 def symbol(currency: str) -> str:

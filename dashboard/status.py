@@ -1,15 +1,17 @@
 """What the head of each page says about its data: which days, how old, and whether the store can still be reached."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from dashboard import format as text
 from dashboard.data import Problem
 from etl.contract import Manifest
+from ops.freshness import Freshness, judge
 from ops.settings import FreshnessSettings
 
 Tone = Literal["green", "orange", "red"]
+_LATE: Final = ("warn", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +25,37 @@ class Status:
 
 
 def status(manifest: Manifest, problem: Problem | None, now: datetime, limits: FreshnessSettings) -> Status:
-    """Judge a snapshot on the clock of its calculation; the age of its newest sale is told, not judged.
+    """Judge a snapshot on both clocks, as `fab freshness` does.
 
-    A shop may close for a week, or show a historic year: old sales are a fact to know, a calculation that does not
-    run any more is a fault to mend.
+    Red is for a calculation that does not run any more, a fault to mend. Old sales are no more than amber, and without
+    a warning: a shop may close for a week, or show a historic year.
     """
+    fresh = judge(manifest, now, limits)
     age = now - manifest.generated_at
-    tone = _tone(age, problem, limits)
+    quiet = f" \N{MIDDLE DOT} the newest sale is {text.age(fresh.data.age)} old"
     return Status(
         badge=f"Data through {text.day(manifest.data_through)}",
-        tone=tone,
-        detail=f"calculated {text.age(age)} ago{_quiet(manifest.data_through, now, limits)}",
-        warning=_warning(age, tone, problem, now),
+        tone=_tone(fresh, problem),
+        detail=f"calculated {text.age(age)} ago{quiet if fresh.data.verdict in _LATE else ''}",
+        warning=_warning(age, fresh, problem, now),
     )
 
 
-def _tone(age: timedelta, problem: Problem | None, limits: FreshnessSettings) -> Tone:
-    if age > timedelta(hours=limits.generated_error_h):
+def _tone(fresh: Freshness, problem: Problem | None) -> Tone:
+    if fresh.generated.verdict in ("stale", "future"):
         return "red"
-    return "orange" if problem or age > timedelta(hours=limits.generated_warn_h) else "green"
+    late = problem or fresh.generated.verdict == "warn" or fresh.data.verdict in ("stale", "future")
+    return "orange" if late else "green"
 
 
-def _quiet(through: date, now: datetime, limits: FreshnessSettings) -> str:
-    ended = datetime(through.year, through.month, through.day, tzinfo=now.tzinfo) + timedelta(days=1)
-    since = now - ended
-    late = since > timedelta(hours=limits.data_warn_h)
-    return f" \N{MIDDLE DOT} the newest sale is {text.age(since)} old" if late else ""
-
-
-def _warning(age: timedelta, tone: Tone, problem: Problem | None, now: datetime) -> str | None:
+def _warning(age: timedelta, fresh: Freshness, problem: Problem | None, now: datetime) -> str | None:
     if problem:
         return (
             f"These are the last good numbers: no newer ones could be read for {text.age(now - problem.since)}. "
             f"{problem.reason}."
         )
-    if tone == "green":
+    if fresh.generated.verdict == "future":
+        return "These numbers say that they were calculated in the future: look at the clock of the machine that did."
+    if fresh.generated.verdict == "fresh":
         return None
     return f"These numbers were calculated {text.age(age)} ago; a newer calculation is overdue. Run `fab etl-sync`."

@@ -6,6 +6,7 @@ keys that are not known here are passed over, for a later release may add some.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ WINDOWS: Final = ("24h", "7d", "30d", "90d")
 MOST_TARGETS: Final = 50
 MOST_INCIDENTS: Final = 1000  # of a target
 LONGEST_TEXT: Final = 400
+STATUSES: Final = frozenset({"up", "degraded", "down", "unknown", "no data"})
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")  # as settings.toml lets a target be called
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is known of one target. `took` by phase, `total` the whole."""
+    """What is known of one target. `status`: one of STATUSES; `took` by phase, `total` the whole."""
 
     status: str
     since: datetime | None
@@ -111,7 +114,7 @@ def _record(value: Any) -> Record:
         raise _Unsound(f"{len(targets)} targets")
     return Record(
         now=_moment(_at(top, "now"), "now"),
-        targets={_text(name, "targets"): _target(each, f"targets.{name}") for name, each in targets.items()},
+        targets={_name(name, "targets"): _target(each, f"targets.{name}") for name, each in targets.items()},
         samples=_whole(top.get("samples", 0), "samples"),
     )
 
@@ -122,7 +125,7 @@ def _target(value: Any, place: str) -> Target:
     latency = _mapping(_at(found, "latency_ms", place), f"{place}.latency_ms")
     phases = _mapping(latency.get("phases", {}), f"{place}.latency_ms.phases")
     return Target(
-        status=_text(found.get("status", "no data"), f"{place}.status"),
+        status=_status(found.get("status", "no data"), f"{place}.status"),
         since=_maybe(_moment, found.get("since"), f"{place}.since"),
         windows={
             name: _window(windows[name], f"{place}.windows.{name}") for name in WINDOWS if windows.get(name) is not None
@@ -132,7 +135,7 @@ def _target(value: Any, place: str) -> Target:
             for each in _list(_at(found, "incidents", place), f"{place}.incidents")
         ],
         total=_took(latency, f"{place}.latency_ms"),
-        phases={_text(name, place): _took(each, f"{place}.latency_ms.phases.{name}") for name, each in phases.items()},
+        phases={_name(name, place): _took(each, f"{place}.latency_ms.phases.{name}") for name, each in phases.items()},
     )
 
 
@@ -209,6 +212,17 @@ def _text(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise _Unsound(f"{place} is no text")
     return "".join(letter if letter.isprintable() else " " for letter in value[:LONGEST_TEXT])
+
+
+def _name(value: str, place: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise _Unsound(f"{place} has one called {value[:60]!a}")
+    return value
+
+
+def _status(value: Any, place: str) -> str:
+    """One that a later release may have added says nothing to this one."""
+    return told if (told := _text(value, place)) in STATUSES else "unknown"
 
 
 def _whole(value: Any, place: str) -> int:

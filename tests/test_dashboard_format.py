@@ -124,3 +124,10 @@ def test_a_file_has_decimal_units_iso_dates_and_blanks_for_what_is_missing():
     expected = 'first,net_sales,average_order,name\n2011-12-09,1.25,,"é, ü"\n2011-12-10,-0.005,519.50,\n'
     assert csv(frame, ("net_sales", "average_order", "not there")) == expected.encode()
     assert frame["net_sales"].tolist() == [1_250, -5]
+
+
+@pytest.mark.parametrize("words", ["eve_*b*@evil.net", "[x](http://y)", ":red[x]", "a $x$ `b` <b> # ~~c~~", "\\*"])
+def test_what_somebody_else_wrote_is_shown_and_not_obeyed(words: str) -> None:
+    escaped = text.unmarked(words)
+    assert escaped.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\") == words
+    assert all(escaped[place - 1] == "\\" for place, letter in enumerate(escaped) if letter in "*_[]()`$<>#~:")

@@ -125,6 +125,20 @@ def test_what_is_no_report_is_refused_in_words(junk):
         record_of(junk, "here")
 
 
+@pytest.mark.parametrize("name", ["", "a b", "[x](y)", "<b>", "x" * 41, "-a", "a\n", ":red[x]"])
+def test_a_target_that_no_settings_would_name_so_is_refused(name):
+    made = document()
+    made["targets"][name] = made["targets"]["dashboard"]
+    with pytest.raises(ContractError, match="targets has one called"):
+        record_of(json.dumps(made).encode(), "here")
+
+
+@pytest.mark.parametrize("status", ["sideways", "**up**", ""])
+def test_a_status_that_is_not_known_here_is_unknown(status):
+    assert only(record(status=status)).status == "unknown"
+    assert only(record(status="degraded")).status == "degraded"
+
+
 def mutations(number):
     """Documents with one value replaced, gone or of another kind, from a seed."""
     dice = random.Random(20261122)

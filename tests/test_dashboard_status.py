@@ -28,10 +28,24 @@ def test_the_colour_follows_the_clock_of_the_calculation(age_h: float, tone: str
     assert told.badge == "Data through 21 Nov 2026"
 
 
-def test_old_sales_are_told_but_not_judged():
+def test_old_sales_are_told_and_amber_but_nothing_to_be_warned_of():
     told = status(manifest(timedelta(hours=1), date(2011, 12, 9)), None, NOW, LIMITS)
-    assert told.tone == "green"
+    assert told.tone == "orange"
+    assert told.warning is None
     assert told.detail == "calculated 1 hour ago · the newest sale is 14 years old"
+
+
+def test_days_on_which_the_shop_is_closed_make_no_sale_old():
+    closed = LIMITS.model_copy(update={"closed_days": tuple(date(2026, 11, day) for day in range(16, 22))})
+    told = status(manifest(timedelta(hours=1), date(2026, 11, 15)), None, NOW, closed)
+    assert told.tone == "green"
+    assert told.detail == "calculated 1 hour ago"
+
+
+def test_a_calculation_in_the_future_is_red_and_points_to_the_clock():
+    told = status(manifest(-timedelta(days=2), date(2026, 11, 21)), None, NOW, LIMITS)
+    assert told.tone == "red"
+    assert "clock of the machine" in (told.warning or "")
 
 
 def test_recent_sales_are_not_mentioned():

@@ -86,6 +86,8 @@ def running(snapshots, tmp_path_factory):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "KPI_DASHBOARD__CACHE": "",
+        "KPI_FRESHNESS__DATA_ERROR_H": "1000000",  # the shop closed in 2024
+        "KPI_FRESHNESS__DATA_WARN_H": "1000000",
         "KPI_DASHBOARD__REFRESH_S": str(REFRESH_S),
     }
     command = [sys.executable, "-m", "dashboard.serve", "--store", f"s3://{BUCKET}/{PREFIX}", "--port", "0"]

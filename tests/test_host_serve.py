@@ -73,7 +73,7 @@ class Callers:
                 answer = connection.getresponse()
                 whole = b'<div id="root">' in answer.read()
                 self.answers[answer.status if whole else "cut"] += 1
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:  # also an answer that was cut in two
                 self.answers[type(error).__name__] += 1
             self.longest_s = max(self.longest_s, time.monotonic() - began)
 

@@ -122,11 +122,15 @@ def chart_card(
 def any_case(key: str, options: Sequence[str]) -> None:
     """Let an address spell a widget's option in any case: `?period=all`. To be called before the widget is made.
 
+    An empty value, `?period=`, is as if it were not there: it would clear the widget, and show nothing as chosen.
     Streamlit takes only the exact spelling, and reads the address when a run begins: hence the new run.
     """
     written = st.query_params.get(key)
     if written is None or written in options or key in st.session_state:
         return
+    if not written:
+        del st.query_params[key]
+        st.rerun()
     meant = next((option for option in options if option.casefold() == written.casefold()), None)
     if meant is not None:
         st.query_params[key] = meant

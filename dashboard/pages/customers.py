@@ -12,7 +12,7 @@ from dashboard import format as text
 from dashboard.data import Snapshot
 from dashboard.export import csv
 from dashboard.pages.around import Around
-from dashboard.pages.cards import card, chart, chart_card, fact
+from dashboard.pages.cards import any_case, card, chart, chart_card, fact
 from etl.contract import MILLS_PER_UNIT
 
 QUESTION = "Who are the customers, and do they come back?"
@@ -143,6 +143,7 @@ def _gap_table(run_id: str, _snapshot: Snapshot) -> tuple[pd.DataFrame, tuple[in
 
 
 def _map(snapshot: Snapshot) -> None:
+    any_case("map", list(COLOURINGS))
     shown = st.segmented_control(
         "Each cell shows",
         list(COLOURINGS),

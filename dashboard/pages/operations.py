@@ -25,15 +25,6 @@ QUESTION = "Do the numbers arrive, and can everybody see them?"
 LOOK_AGAIN_S, LOOK_FOR_THE_RECORD_S = 60, 3
 _TEXT = st.column_config.TextColumn
 _WHOLE = partial(st.column_config.NumberColumn, format="localized")
-CLOCK_COLUMNS = {
-    "clock": _TEXT("Clock"),
-    "verdict": _TEXT("Is"),
-    "age": _TEXT("Age"),
-    "since": _TEXT("Since"),
-    "counted_h": st.column_config.NumberColumn("Hours that count", format="localized", help="Without closed days."),
-    "late_after_h": _WHOLE("Late after (h)"),
-    "too_old_after_h": _WHOLE("Too old after (h)"),
-}
 WINDOW_COLUMNS = {
     "window": _TEXT("Window", width="small"),
     "uptime": _TEXT("Uptime", help="Up / (up + down) of what was seen; cut, never rounded up."),
@@ -57,7 +48,6 @@ FILE_COLUMNS = {
     "sha256": _TEXT("SHA-256"),
     "version_id": _TEXT("Version on S3"),
 }
-SERVER_COLUMNS = {"fact": _TEXT("Fact", width="medium"), "value": _TEXT("Value", width="large")}
 
 
 def render(around: Around) -> None:
@@ -167,15 +157,15 @@ def _uptime(state: UptimeState, where: str, around: Around, now: datetime) -> No
             file=partial(csv, took),
             instead="" if len(took) else "There was no good look yet.",
         )
-        with card(
-            f"Windows of {name}",
-            key="windows",
-            note=f"Status: {target.status}" + (f" since {text.moment(target.since)}." if target.since else "."),
-            file=partial(csv, table),
-        ):
-            told = operations_views.windows_told(table)
-            st.dataframe(told, hide_index=True, column_config=WINDOW_COLUMNS, key="windows-table")
-        _incidents(state.record)
+    with card(
+        f"Windows of {name}",
+        key="windows",
+        note=f"Status: {target.status}" + (f" since {text.moment(target.since)}." if target.since else "."),
+        file=partial(csv, table),
+    ):
+        told = operations_views.windows_told(table)
+        st.dataframe(told, hide_index=True, column_config=WINDOW_COLUMNS, key="windows-table")
+    _incidents(state.record)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -217,36 +207,30 @@ def _clocks(fresh: Freshness, around: Around) -> None:
     with card(
         "Two clocks",
         key="clocks",
-        note="Did the job run, and did the data move? Limits: [freshness] in settings.toml.",
+        note="Did the job run, and did the data move? Closed days do not count. Limits: [freshness] in settings.toml.",
         file=partial(csv, table),
     ):
-        st.dataframe(
-            table,
-            hide_index=True,
-            column_config=CLOCK_COLUMNS,
-            column_order=list(CLOCK_COLUMNS),
-            key="clocks-table",
-        )
+        st.table(operations_views.clocks_told(table).map(text.unmarked), border="horizontal")
 
 
 def _of_server(server: Server, now: datetime) -> None:
     table: pd.DataFrame = operations_views.server(server, now)
     with card("This server", key="server", file=partial(csv, table)):
-        st.dataframe(table, hide_index=True, column_config=SERVER_COLUMNS, key="server-table")
+        st.table(table.set_index("fact").map(text.unmarked), border="horizontal", hide_header=True)
 
 
 def _files(around: Around) -> None:
     manifest = around.snapshot.manifest
     table = operations_views.files(manifest)
-    by = f", published by {manifest.published_by}" if manifest.published_by else ""
-    made = f"code {manifest.code_version}, calculated {text.moment(manifest.generated_at)}"
+    by = f", published by {text.unmarked(manifest.published_by)}" if manifest.published_by else ""
+    made = f"code {text.unmarked(manifest.code_version)}, calculated {text.moment(manifest.generated_at)}"
     with card(
         "The published files",
         key="files",
         note=f"Run `{manifest.run_id}`, {made}{by}.",
         file=partial(csv, table),
     ):
-        st.dataframe(table, hide_index=True, column_config=FILE_COLUMNS, key="files-table")
+        st.dataframe(table, hide_index=True, column_config=FILE_COLUMNS, key="files-table", height="content")
 
 
 def _server(around: Around) -> Server:

@@ -172,6 +172,8 @@ def _facts(facts: product_views.ProductFacts) -> None:
 
 
 def _filters() -> tuple[product_views.Measure, int]:
+    any_case("by", list(MEASURES))
+    any_case("show", [str(number) for number in NUMBERS])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         by = st.segmented_control(
             "Rank by", list(MEASURES), default="Net sales", required=True, key="by", bind="query-params"
