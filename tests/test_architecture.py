@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,11 @@ def test_every_file_has_a_reason_to_be_in_its_first_line():
 def test_nothing_has_a_name_that_says_nothing():
     empty = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
     assert [file for file in FILES if set(Path(file).with_suffix("").parts) & empty] == []
+
+
+def test_every_package_is_installed():
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(said) == {Path(file).parent.as_posix().replace("/", ".") for file in FILES if file != "tasks.py"}
 
 
 def test_the_host_lock_holds_nothing_that_only_the_operator_needs():
