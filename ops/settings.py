@@ -103,6 +103,13 @@ class PublishSettings(_Section):
     deadline_s: Positive = 600
 
 
+class AuditSettings(_Section):
+    """[audit]"""
+
+    s3: bool = True
+    unsent: Path = Path("data/audit")
+
+
 class DashboardSettings(_Section):
     """[dashboard]"""
 
@@ -341,6 +348,7 @@ class GithubSettings(_Section):
     etl_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "etl"
     probe_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "probe"
     deploy_environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "production"
+    etl_source: Annotated[str, Field(pattern=r"^([a-z0-9.-]{3,63}/[A-Za-z0-9_./=-]+\*?)?$")] = ""
 
     @model_validator(mode="after")
     def _by_number_too(self) -> Self:
@@ -425,6 +433,7 @@ class Settings(BaseSettings):
     etl: EtlSettings = EtlSettings()
     s3: S3Settings = S3Settings()
     publish: PublishSettings = PublishSettings()
+    audit: AuditSettings = AuditSettings()
     dashboard: DashboardSettings = DashboardSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     uptime: UptimeSettings = UptimeSettings()

@@ -77,7 +77,7 @@ def go_back(store: S3Store, run_id: str, *, by: str, plan: bool = False) -> Told
     base = store.published()
     wanted = _found(store, run_id)
     if base.manifest and base.manifest.run_id == wanted.run_id:
-        return Told(f"published already: {run_line(base.manifest)}", ExitCode.GOOD)
+        return Told(f"published already: {run_line(base.manifest)}", ExitCode.GOOD, run_id, run_id)
     _must_be_whole(store, wanted)
     compared = "\n".join(figure_lines(published_figures(base, store), figures(wanted, store)))
     if plan:
@@ -89,7 +89,8 @@ def go_back(store: S3Store, run_id: str, *, by: str, plan: bool = False) -> Told
             to_do="look with `fab snapshots`, then try again",
         )
     after = "readers follow at their next look; the next `fab etl-sync` publishes its own run again"
-    return Told(f"went back to {run_line(wanted)}\n{compared}\n{after}", ExitCode.GOOD)
+    before = base.manifest.run_id if base.manifest else ""
+    return Told(f"went back to {run_line(wanted)}\n{compared}\n{after}", ExitCode.GOOD, before, run_id)
 
 
 def _found(store: S3Store, run_id: str) -> Manifest:

@@ -23,10 +23,12 @@ UNVERSIONED = (
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a command has to say, and its exit status."""
+    """What a command has to say, and its exit status; from which run to which what is published has gone."""
 
     text: str
     status: ExitCode
+    origin: str = ""
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,14 @@ def sync(
     mine = make(out)
     refusal = None if force else _refusal(doubts(mine, base, publisher.limits))
     if refusal:
-        return Told(f"{refusal}\nthe snapshot is in {out}; published still: {_published(base)}", ExitCode.CHECK_FAILED)
+        text = f"{refusal}\nthe snapshot is in {out}; published still: {_published(base)}"
+        return Told(text, ExitCode.CHECK_FAILED, _run_id(base), mine.run_id)
     signed = mine.model_copy(update={"published_by": publisher.by})
     coming = sum(c.file.bytes for c in changes(mine, base.manifest) if force or c.change != "unchanged")
     with publisher.progress(coming) as sent_bytes:
         done = publish(store, Run(signed, DirectoryStore(out), force, sent_bytes), base, now=now())
-    return Told(_told(done, mine, store), ExitCode.GOOD)
+    stays = done.by.run_id if isinstance(done, Overtaken) else mine.run_id
+    return Told(_told(done, mine, store), ExitCode.GOOD, _run_id(base), stays)
 
 
 def _told(done: Published | Overtaken, mine: Manifest, store: S3Store) -> str:
@@ -104,6 +108,10 @@ def _told(done: Published | Overtaken, mine: Manifest, store: S3Store) -> str:
     raced = f"\nan older run was published {done.races} times meanwhile, and replaced" if done.races else ""
     unversioned = "" if done.versioned else f"\n{UNVERSIONED}"
     return f"published run {mine.run_id} to {store.where}: {uploaded}{raced}{unversioned}"
+
+
+def _run_id(base: Base) -> str:
+    return base.manifest.run_id if base.manifest else ""
 
 
 def _refusal(reasons: list[str]) -> str | None:

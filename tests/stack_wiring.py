@@ -3,6 +3,7 @@
 import re
 
 from ops import monitoring
+from ops.audit.change import AUDIT_PREFIX
 from ops.stack import names
 from ops.stack.policy import Principal, Request, allowed
 from ops.stack.template import LOGS
@@ -255,10 +256,12 @@ def workflows_may_do_what_is_named_and_no_more(stack, settings):
     roles = names.workflow_roles(settings)
     bucket, prefix = f"arn:aws:s3:::{settings.s3.bucket}", settings.s3.prefix
     publishes = on([f"{bucket}/{prefix}*"], "s3:PutObject", *BUCKET_READS)
+    records = on([f"{bucket}/{AUDIT_PREFIX}*"], "s3:PutObject")
     wanted = {
-        "EtlRole": publishes | on([bucket], "s3:ListBucket", "s3:ListBucketVersions"),
+        "EtlRole": publishes | records | _sales(settings) | on([bucket], "s3:ListBucket", "s3:ListBucketVersions"),
         "ProbeRole": on([f"{bucket}/{prefix}metadata.json"], *BUCKET_READS) | _door(settings),
-        "DeployRole": on([f"{EC2}:instance/{INSTANCE}", f"{SSM}::document/AWS-RunShellScript"], "ssm:SendCommand")
+        "DeployRole": records
+        | on([f"{EC2}:instance/{INSTANCE}", f"{SSM}::document/AWS-RunShellScript"], "ssm:SendCommand")
         | on([f"{EC2}:instance/{INSTANCE}", f"{SSM}::document/AWS-StartSSHSession"], "ssm:StartSession")
         | on([f"{SSM}:{ACCOUNT}:session/*"], "ssmmessages:OpenDataChannel")
         | on(["*"], "ssm:GetCommandInvocation", "ec2:DescribeInstances"),
@@ -274,6 +277,11 @@ def workflows_may_do_what_is_named_and_no_more(stack, settings):
     if roles and settings.stack.door_for_probe:
         making = {"StringEquals": {"ec2:CreateAction": "AuthorizeSecurityGroupIngress"}}
         assert _condition(stack, "ProbeRole", "Mark") == making
+
+
+def _sales(settings):
+    source = settings.stack.github.etl_source
+    return on([f"arn:aws:s3:::{source}"], "s3:GetObject") if source else set()
 
 
 def _door(settings):

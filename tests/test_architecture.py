@@ -40,7 +40,7 @@ OURS = {
 HELD = {
     "boto3": ("etl/store/wire.py", "ops/alerts/sns.py", "ops/cloud/"),
     "botocore": ("etl/store/wire.py", "ops/alerts/sns.py", "ops/cloud/"),
-    "types_boto3_s3": ("etl/store/", "ops/embedded.py"),
+    "types_boto3_s3": ("etl/store/", "ops/embedded.py", "ops/audit/kept.py"),
     "duckdb": ("etl/engine.py", "etl/sources.py"),
     "ibis": ("etl/engine.py", "etl/sources.py", "etl/clean.py", "etl/kpis.py", "etl/files.py", "etl/run.py"),
     "fabric": ("tasks.py",),

@@ -219,7 +219,9 @@ def test_an_s3_that_is_not_there_is_known_before_the_work_and_leaves_the_local_s
     done = fab("etl-sync", "--source", shop(GOOD), AWS_ENDPOINT_URL=f"http://127.0.0.1:{closed_port}")
     assert done.returncode == 3
     assert "reading s3://project02-kpi-ecommerce/processed/metadata.json" in done.stderr
-    assert not (workplace / "data").exists()
+    assert [path.name for path in (workplace / "data").iterdir()] == ["audit"]
+    (line,) = (workplace / "data" / "audit").iterdir()  # what was tried is noted, and waits for the bucket
+    assert json.loads(line.read_text())["outcome"] == "failed"
 
 
 def test_uptime_report_prints_json_and_nothing_else(fab, workplace):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from etl.errors import ExitCode, HostError, HostUnreachable
+from ops.audit.change import Draft
 from ops.host import login
 from ops.host.carrying import Carrier
 from ops.host.facts import BLANK, Facts, Question, gather, question
@@ -34,16 +35,26 @@ class NewLogin:
 
 
 def bootstrap(
-    remote: Remote, settings: Settings, *, way: NewLogin, who: str, tell: Tell, show: Tell, only_plan: bool = False
+    remote: Remote,
+    settings: Settings,
+    *,
+    way: NewLogin,
+    who: str,
+    tell: Tell,
+    show: Tell,
+    only_plan: bool = False,
+    change: Draft | None = None,
 ) -> ExitCode:
     """Bring a host to what the settings say; with `only_plan` just `show` what would be done.
 
-    `tell` hears a line a step. GOOD also where there is nothing to do, CHANGES_PENDING of a plan, LOCKED while
-    somebody deploys. Raises HostError, which says in what state the host is.
+    `tell` hears a line a step; `change` that there was nothing to do, which is GOOD too. CHANGES_PENDING of a plan,
+    LOCKED while somebody deploys. Raises HostError, which says in what state the host is.
     """
     planned = plan(remote, settings)
     if only_plan or not planned.steps:
         show(planned.text)
+        if change is not None:
+            change.changed = False
         return ExitCode.CHANGES_PENDING if planned.steps else ExitCode.GOOD
     for note in planned.notes:
         tell(f"note: {note}")

@@ -117,12 +117,14 @@ def _without_a_step(desk: Desk, found: Found) -> ExitCode | None:
     if found.decided.up_to_date:
         return _up_to_date(desk, found.host)
     if found.decided.refused:
+        desk.change.reason = "; ".join(found.decided.refused)
         desk.tell(told.refused_before(found.host, found.decided.refused))
         return ExitCode.CHECK_FAILED
     return None
 
 
 def _up_to_date(desk: Desk, host: Mapping[str, Any]) -> ExitCode:
+    desk.change.changed = False
     desk.tell(f"already up to date: {told.serving(host)}")
     return ExitCode.GOOD
 
@@ -139,6 +141,7 @@ def _plan(desk: Desk, cargo: Cargo, host: Mapping[str, Any]) -> ExitCode:
 def _under_lock(desk: Desk, cargo: Cargo) -> ExitCode:
     # Asked once more: whoever held the lock before may have changed everything.
     found = _found(desk, cargo, ask(desk.remote, "status").said)
+    desk.change.origin, desk.change.to = str(found.host["current"] or ""), cargo.release.release
     at_once = _without_a_step(desk, found)
     if at_once is not None:
         return at_once
@@ -199,7 +202,7 @@ def _environment(desk: Desk, story: Story, cargo: Cargo, found: Found) -> bool:
         stage.good = answer.good
         stage.told = str(answer.said.get("told") or "refused")
     if not answer.good:
-        desk.tell(told.refused_by_host({**answer.said, "serving": found.host["current"]}))
+        _refused(desk, {**answer.said, "serving": found.host["current"]})
     return answer.good
 
 
@@ -229,8 +232,14 @@ def _gate(desk: Desk, story: Story, name: str, *, hand_off: bool) -> bool:
         stage.good = answer.good
         stage.told = "every page ran" if answer.good else "refused"
     if not answer.good:
-        desk.tell(told.refused_by_host(answer.said))
+        _refused(desk, answer.said)
     return answer.good
+
+
+def _refused(desk: Desk, said: Mapping[str, Any]) -> None:
+    text = told.refused_by_host(said)
+    desk.change.reason = text
+    desk.tell(text)
 
 
 def _watch(desk: Desk, story: Story, name: str) -> bool:
@@ -242,6 +251,7 @@ def _watch(desk: Desk, story: Story, name: str) -> bool:
         )
     if wrong:
         back = ask(desk.remote, "rollback", "--bad", name, "--reason", wrong)
+        desk.change.reason = wrong
         desk.tell(told.rolled_back(name, wrong, back.said, good=back.good))
     return not wrong
 

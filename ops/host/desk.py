@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TextIO
 
+from ops.audit.change import Draft
 from ops.host.remote import Remote
 from ops.settings import Settings
 
@@ -22,7 +23,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`clock` gives seconds and only grows."""
+    """`clock` gives seconds and only grows. `change` hears what is changed, for the record."""
 
     remote: Remote
     settings: Settings
@@ -32,6 +33,7 @@ class Desk:
     sleep: Callable[[float], None]
     stream: TextIO
     bars: Bars
+    change: Draft = field(default_factory=Draft)
 
     def tell(self, text: str) -> None:
         """Lines for a person."""

@@ -36,8 +36,11 @@ def _back(desk: Desk, to: str) -> ExitCode:
         answer = ask(desk.remote, "rollback", *_named(to))
         stage.good = answer.good
         stage.told = str(answer.said.get("release") or "refused")
+    desk.change.origin = str(answer.said.get("from") or answer.said.get("serving") or "")
+    desk.change.to = str(answer.said.get("release") or to)
     if not answer.good:
-        desk.tell(told.not_back(answer.said))
+        desk.change.reason = told.not_back(answer.said)
+        desk.tell(desk.change.reason)
         return ExitCode.CHECK_FAILED
     desk.tell(told.served(ask(desk.remote, "status").said, desk.settings.host.drain_minutes))
     return ExitCode.GOOD

@@ -100,6 +100,12 @@ class Ssm(Protocol):
     def get_parameter(self, **fields: Any) -> Answer:
         """Name -> Parameter."""
 
+    def send_command(self, **fields: Any) -> Mapping[str, Any]:
+        """InstanceIds, DocumentName, Parameters -> Command.CommandId."""
+
+    def get_command_invocation(self, **fields: Any) -> Mapping[str, Any]:
+        """CommandId, InstanceId -> Status, StandardOutputContent, StandardErrorContent."""
+
 
 class Iam(Protocol):
     """What preflight needs of an IAM client."""

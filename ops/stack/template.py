@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from etl.errors import StackError
 from ops import monitoring
+from ops.audit.change import AUDIT_PREFIX
 from ops.render import render
 from ops.settings import Settings
 from ops.stack import names
@@ -57,6 +58,7 @@ def template(inputs: Inputs) -> str:
         metric_actions=monitoring.METRIC_ACTIONS,
         log_actions=monitoring.LOG_ACTIONS,
         log_groups=monitoring.LOG_GROUPS,
+        audit_prefix=AUDIT_PREFIX,
         dashboard_body=body(settings, alarms(settings)),
         user_data=render("stack-user-data.yaml.j2", ssm=settings.stack.ssm),
     )
