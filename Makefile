@@ -1,5 +1,6 @@
 # The doors for a newcomer. Needs Python 3.11 to 3.13 with venv, make and git; .venv is made on first use.
 PYTHON ?= python3
+WORKERS ?= 3
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -19,7 +20,7 @@ demo: $(READY) ## the whole story on this machine, with a page to open; Ctrl-C s
 	@$(RUN)/fab demo
 
 test: $(READY) ## everything this machine can run; what is left out is said and why
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-live: $(READY) ## KPI_OPS_LIVE=ACCOUNT make test-live: a stack in that account, made and removed (docs/provision.md)
 	@$(RUN)/python -m pytest -q -s tests/live_stack.py

@@ -582,20 +582,77 @@ def short_key(_c: object, minutes: str = "45", out: str = "data/short-key") -> N
     print(f"KPI_HOST__GATEWAY={settings.host.gateway or BY_SSM}")
 
 
-@task(help={"json": "print one JSON document"})
-def status(c: object, json: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
-    """Show what serves on the host, who is on it, and what is wrong."""
+WATCH_S = 5.0
+
+
+@task(
+    interrupted="nothing was changed",
+    help={"json": "print one JSON document", "watch": "look again every 5 seconds, until Ctrl-C"},
+)
+def status(c: object, json: bool = False, watch: bool = False) -> int:  # noqa: FBT001, FBT002 - a flag of the command line
+    """Show on one screen what serves, how it is, and what is wrong."""
+    if json and watch:
+        raise SettingsError("--json and --watch were given", expected="one of them", to_do="leave one out")
+    settings = load()
+    while True:
+        text, code = _screen(c, settings, as_json=json)
+        clear = "\x1b[2J\x1b[H" if watch and sys.stdout.isatty() else ""
+        print(f"{clear}{text}", flush=True)
+        if not watch:
+            return code
+        time.sleep(WATCH_S)
+
+
+def _screen(c: object, settings: Settings, *, as_json: bool) -> tuple[str, int]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ops import screen
+    from ops.around import lines, look
     from ops.host.placing import compared
-    from ops.host.status import as_json, as_text
     from ops.host.status import status as judged
     from ops.host.tool import ask
 
-    settings = load()
-    with _connected(c, settings) as remote:
-        differing = compared(remote, settings).differing
-        found = judged(ask(remote, "status").said, str(remote.address), differing, now())
-    print(as_json(found) if json else as_text(found, now()))
-    return found.exit_code
+    def host() -> Any:
+        with _connected(c, settings) as remote:
+            differing = compared(remote, settings).differing
+            return judged(ask(remote, "status").said, str(remote.address), differing, now())
+
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(look, _around(settings))
+        try:
+            found: Any = host()
+        except KpiOpsError as error:
+            found = error
+        around = lines(waiting.result(), settings, now())
+    shown = screen.as_json if as_json else screen.as_text
+    return shown(found, around, now()), screen.exit_code(found, around)
+
+
+def _around(settings: Settings) -> Any:
+    """How everything beside the host is asked; of AWS only where the host or the stack is there."""
+    from etl.store import open_reader, s3_client
+    from ops.around import SHOWN_CHANGES, Asked, published
+    from ops.audit.kept import Book
+    from ops.cloud.instances import ec2_client, running
+    from ops.cloud.stacks import clients
+    from ops.cloud.standing import credits_left, drift
+    from ops.uptime.gather import gather
+    from ops.uptime.rules import rules_of
+
+    on_aws = not settings.host.address or STACK_OUTPUTS.exists()
+    samples = settings.uptime.directory
+    book = Book(s3_client, settings.s3.bucket, settings.audit.unsent)
+
+    def host_id() -> str:
+        return running(settings.host.name, ec2_client()).id
+
+    return Asked(
+        manifest=lambda: published(open_reader(settings.store_address)),
+        uptime=(lambda: gather(samples, now=now(), rules=rules_of(settings.uptime))) if samples.exists() else None,
+        changes=(lambda: book.newest(10 * SHOWN_CHANGES, now())) if settings.audit.s3 else None,
+        drift=(lambda: drift(clients(), settings)) if on_aws else None,
+        credits=(lambda: credits_left(clients(), host_id(), now())) if on_aws else None,
+    )
 
 
 @task(help={"json": "print one JSON document"})

@@ -22,7 +22,10 @@ PAGES = (("Overview", 7), ("Products", 3), ("Customers", 4), ("Data quality", 1)
 FIRST_VISIT_BYTES = 4_000_000
 DESK, PHONE = (1360, 900), (390, 844)
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium"),
+    pytest.mark.usefixtures("quiet_network"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +152,14 @@ def test_a_day_of_the_calendar_is_big_enough_to_point_at_and_told_when_it_is(
     page.goto(url)
     months = page.locator(".cal-m")
     expect(months).to_have_count(2, timeout=30_000)  # January and February
-    tops = [box["y"] for month in months.all() if (box := month.bounding_box())]
-    assert tops.count(tops[0]) == months_in_a_row
+    # Until the style is there, months stand below each other.
+    page.wait_for_function(
+        "count => { const months = [...document.querySelectorAll('.cal-m')];"
+        " const tops = months.map(month => month.getBoundingClientRect().top);"
+        " return tops.filter(top => top === tops[0]).length === count }",
+        arg=months_in_a_row,
+        timeout=15_000,
+    )
     day = page.locator(".cal-m i").nth(1)
     box = day.bounding_box()
     assert box

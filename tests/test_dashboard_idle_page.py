@@ -109,6 +109,7 @@ def impatient(home):
         file.write_text(text.replace(slow, quick))
 
 
+@pytest.mark.usefixtures("quiet_network")
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
 def test_a_browser_left_alone_shows_the_new_release_with_what_was_chosen(sample_snapshot_dir):
     with tempfile.TemporaryDirectory(prefix="kpi") as directory, sync_playwright() as playwright:

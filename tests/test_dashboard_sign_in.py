@@ -281,7 +281,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, provider: Provider) -> Iterator[Page]:
+def page(browser: Browser, provider: Provider, quiet_network: None) -> Iterator[Page]:  # noqa: ARG001 - held meanwhile
     provider.person = {"sub": "1", "email": "ann@example.com", "email_verified": True}
     provider.signed_in_s = None
     context = browser.new_context()
@@ -368,6 +368,7 @@ def test_a_changed_cookie_is_no_sign_in(page: Page, url: str) -> None:
     asks_to_sign_in(page)
 
 
+@pytest.mark.usefixtures("quiet_network")
 @needs_chromium
 def test_who_began_to_sign_in_at_one_release_ends_it_at_the_next(
     browser: Browser, shop: Path, tmp_path: Path, provider: Provider

@@ -265,6 +265,7 @@ def shape(html):
     return [(element["tag"], sorted(element["attrs"]), element["path"]) for element in found.elements]
 
 
+@pytest.mark.usefixtures("quiet_network")
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
 def test_a_browser_shows_it_without_a_complaint_a_request_or_a_scroll_bar_on_a_phone(tmp_path):
     seen_by_browser = []

@@ -338,6 +338,8 @@ def test_a_tag_is_deployed_through_ssm_without_a_key_and_undone_where_a_visitor_
     page = f"http://{host.address}:{Settings().dashboard.port}/"
     seen = deploying.run(steps["Look at it as a visitor"], PAGE=page)
     assert seen.returncode == 0, seen.stdout + seen.stderr
+    assert f"serves     {after}" in seen.stdout
+    assert "published  cannot tell: " in seen.stdout  # nothing is, in this bucket
 
     missed = deploying.run(steps["Look at it as a visitor"], PAGE=f"http://127.0.0.1:{closed_port}/")
     assert missed.returncode != 0
@@ -348,6 +350,12 @@ def test_a_tag_is_deployed_through_ssm_without_a_key_and_undone_where_a_visitor_
     changes = json.loads(told.stdout)["changes"]
     mine = [(c["what"], c["from"], c["to"], c["outcome"]) for c in changes if "run 1234567" in c["who"]]
     assert mine == [("rollback", after, before, "done"), ("deploy", before, after, "done")]
+
+
+def test_two_ways_of_looking_at_once_are_refused(deploying):
+    done = deploying.run({"run": ".venv/bin/fab status --json --watch"})
+    assert done.returncode == 3
+    assert "--json and --watch were given" in done.stderr
 
 
 def test_going_back_is_done_only_where_the_visit_failed():

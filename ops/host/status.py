@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.errors import ExitCode
+from ops.around import Line
 from ops.host.preflight import CLOCK, MEGABYTE, RELEASE_FILES, SYSTEMD, serving_unit
 from ops.host.releases import COMMIT, age, releases, sessions
 from ops.uptime.display.words import length
@@ -154,13 +155,15 @@ def _room(host: Mapping[str, Any]) -> Iterator[str]:
 # --- as text and as JSON ---------------------------------------------------------------------------------------------
 
 
-def as_text(status: Status, now: datetime) -> str:
-    """A headline, what is wrong, and a line for each thing that one may want to know."""
-    count = len(status.problems)
+def as_text(status: Status, now: datetime, beside: Sequence[Line] = ()) -> str:
+    """A headline, what is wrong, and a line for each thing that one may want to know; `beside`: of what is around."""
+    problems = [*status.problems, *(line.wrong for line in beside if line.wrong)]
+    count = len(problems)
     word = "well" if not count else "1 thing is wrong" if count == 1 else f"{count} things are wrong"
     headline = f"{word}: {status.address}, at {status.at}"
-    wrong = [f"{'wrong':<10} {problem}" for problem in status.problems]
-    return "\n".join([headline, *wrong, *(f"{name:<10} {told}" for name, told in _lines(status, now))])
+    wrong = [f"{'wrong':<10} {problem}" for problem in problems]
+    lines = [*_lines(status, now), *((line.name, line.told) for line in beside)]
+    return "\n".join([headline, *wrong, *(f"{name:<10} {told}" for name, told in lines)])
 
 
 def _lines(status: Status, now: datetime) -> Iterator[tuple[str, str]]:

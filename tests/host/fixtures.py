@@ -8,7 +8,7 @@ import pytest
 from tests.host import life
 from tests.host.distribution import build, own_suite
 from tests.host.machine import Host
-from tests.host.place import Place, why_not
+from tests.host.place import Place, held, why_not
 
 _NUMBERS = itertools.count(1)
 
@@ -27,6 +27,16 @@ def host_place():
     place = Place.of(os.environ)
     life.sweep(place)
     return place
+
+
+@pytest.fixture
+def quiet_network():
+    """No host comes or goes meanwhile: Chromium drops what it loads whenever this machine gains or loses an address."""
+    if why_not():
+        yield
+    else:
+        with held("network"):
+            yield
 
 
 @pytest.fixture(scope="session")

@@ -47,8 +47,8 @@ def make(name, reachable_ports=()):
         uplink = _uplink()
         if uplink:
             _forward(uplink, link(name))
+        run("ip", "link", "set", link(name), "mtu", str(MTU), "up")
     address, gateway = ADDRESS.format(number), GATEWAY.format(number)
-    run("ip", "link", "set", link(name), "mtu", str(MTU), "up")
     _inside(name, address, gateway)
     run("nft", "-f", "-", stdin=_rules(name, address, uplink, reachable_ports))
     return address, gateway
