@@ -15,7 +15,7 @@ from invoke.exceptions import Exit
 
 from etl import cli
 from etl.contract import Manifest
-from etl.errors import ExitCode, KpiOpsError, SettingsError, SourceError
+from etl.errors import ExitCode, HostError, KpiOpsError, SettingsError, SourceError
 from ops.settings import Settings, load
 
 NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
@@ -705,6 +705,7 @@ def releases(c: object, json: bool = False) -> None:  # noqa: FBT001, FBT002 - a
         "grep": "only lines that this regular expression finds; exit status 1 where there are none",
         "lines": "how many of the newest (default: 100, with --since all)",
         "release": "only this release's",
+        "unit": "only this unit of systemd, like caddy (default: the dashboard's own)",
     }
 )
 def logs(
@@ -714,14 +715,31 @@ def logs(
     grep: str = "",
     lines: str = "",
     release: str = "",
+    unit: str = "",
 ) -> int:
-    """Show what the dashboard has written on the host."""
+    """Show the host's journal; CloudWatch's copy while the host is away."""
+    from contextlib import ExitStack
+
+    from ops.cloud.stacks import clients
+    from ops.host import cloud_logs
     from ops.host.logs import Wanted, show
 
     settings = load()
-    count = _count("lines", lines) if lines else 0
-    with _connected(c, settings) as remote:
-        return show(remote, Wanted(since, grep, count, release, follow), lambda line: print(line, flush=True))
+    wanted = Wanted(since, grep, _count("lines", lines) if lines else 0, release, follow, unit)
+
+    def tell(line: str) -> None:
+        print(line, flush=True)
+
+    with ExitStack() as open_still:
+        try:
+            remote = open_still.enter_context(_connected(c, settings))
+        except HostError as error:
+            if not settings.host.agent.install:
+                raise
+            _tell(f"note: {error.seen}: these are the lines that CloudWatch has")
+        else:
+            return show(remote, wanted, tell)
+    return cloud_logs.show(clients().logs, wanted, now(), tell)
 
 
 @task(help={"out": "the directory to write to (default: rendered)"})

@@ -1,13 +1,17 @@
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import pytest
 
 from etl.errors import ExitCode, HostError
+from ops.host import cloud_logs
 from ops.host.logs import Wanted, journalctl, show, since
 from ops.host.remote import Done
 from ops.host.ssh import connected
 from ops.host.where import Address
+from ops.monitoring import DASHBOARD
 
 
 def words(**wanted):
@@ -170,3 +174,75 @@ def test_the_lines_of_one_release_are_shown_and_searched(host, remote):
     with pytest.raises(HostError, match="someday"):
         show(remote, Wanted(since="someday"), print)
     assert lines(since="2020-01-01T00:00:00Z", lines=500) > {"7.abc"}
+
+
+# --- CloudWatch, while the host is away ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloudwatch(s3_endpoint):
+    """A log group with a line an hour, two streams."""
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    client = boto3.client("logs", endpoint_url=s3_endpoint, **keys)
+    client.create_log_group(logGroupName=DASHBOARD)
+    for stream in ("i-1", "i-2"):
+        client.create_log_stream(logGroupName=DASHBOARD, logStreamName=stream)
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    for hours in range(10, -1, -1):
+        event = {"timestamp": now_ms - hours * 3_600_000, "message": f"line {hours} of r{hours % 2}\x1b[2J\n"}
+        client.put_log_events(logGroupName=DASHBOARD, logStreamName=f"i-{1 + hours % 2}", logEvents=[event])
+    yield client
+    client.delete_log_group(logGroupName=DASHBOARD)
+
+
+def told_by(client, **wanted):
+    told = []
+    status = cloud_logs.show(client, Wanted(**wanted), datetime.now(UTC), told.append)
+    return [line.partition(" ")[2] for line in told], status
+
+
+def test_the_lines_of_all_streams_come_in_the_order_of_time_without_control_characters(cloudwatch):
+    lines, status = told_by(cloudwatch)
+    assert lines == [f"line {hours} of r{hours % 2} [2J" for hours in range(10, -1, -1)]
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hours"),
+    [
+        ({"since": "2h 30min"}, [2, 1, 0]),
+        ({"since": "1d"}, list(range(10, -1, -1))),
+        ({"lines": 2}, [1, 0]),
+        ({"grep": "line [34] "}, [4, 3]),
+        ({"release": "r1", "since": "4h10m"}, [3, 1]),
+    ],
+)
+def test_what_is_asked_for_is_told(cloudwatch, wanted, hours):
+    lines, _ = told_by(cloudwatch, **wanted)
+    assert [int(line.split()[1]) for line in lines] == hours
+
+
+def test_a_word_that_is_nowhere_is_a_failed_check(cloudwatch):
+    assert told_by(cloudwatch, grep="nowhere") == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen"),
+    [
+        ({"since": "yesterday"}, "yesterday"),
+        ({"grep": "("}, "no regular expression"),
+        ({"follow": True}, "follows nothing"),
+        ({"unit": "caddy"}, "no --unit"),
+    ],
+)
+def test_what_cloudwatch_cannot_tell_is_one_clear_error(cloudwatch, wanted, seen):
+    with pytest.raises(HostError) as raised:
+        told_by(cloudwatch, **wanted)
+    assert seen in str(raised.value)
+
+
+def test_a_unit_is_a_name_and_nothing_else():
+    assert journalctl(Wanted(unit="caddy"))[-1] == "--unit=caddy"
+    for wrong in ("--output=json", "a b", "*"):
+        with pytest.raises(HostError, match="no unit"):
+            journalctl(Wanted(unit=wrong))

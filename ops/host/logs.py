@@ -14,6 +14,7 @@ DEFAULT_LINES = 100
 ALL = "all"
 SPAN = re.compile(r"(\d+\s*(s|sec|m|min|h|hours?|d|days?|w|weeks?)\s*)+")
 RELEASE = re.compile(r"[a-z0-9.]+")
+UNIT = re.compile(r"[A-Za-z0-9@:._\\][A-Za-z0-9@:._\\-]*")
 READ_S = 120
 # journalctl looks once which units a pattern stands for: a release that starts later would not be followed.
 FROM_NOW_ON = (
@@ -30,13 +31,17 @@ OF_SYSTEMD, OURS = re.compile(r"\S+ systemd\[1\]: "), "kpi-"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which lines. `since`: a span like 2h, a moment, or words of systemd like yesterday. `lines` 0: the default."""
+    """Which lines. `since`: a span like 2h, a moment, or words of systemd like yesterday. `lines` 0: the default.
+
+    `unit`: of systemd on the host; without one, all that is the dashboard's.
+    """
 
     since: str = ""
     grep: str = ""
     lines: int = 0
     release: str = ""
     follow: bool = False
+    unit: str = ""
 
 
 def journalctl(wanted: Wanted) -> list[str]:
@@ -56,6 +61,8 @@ def journalctl(wanted: Wanted) -> list[str]:
 
 
 def _of_whom(wanted: Wanted) -> Sequence[str]:
+    if wanted.unit:
+        return (f"--unit={_unit(wanted.unit)}",)
     if wanted.release:
         release = _release(wanted.release)
         # The second: where it was gone back to while it still drained, it runs under an alias.
@@ -64,6 +71,16 @@ def _of_whom(wanted: Wanted) -> Sequence[str]:
         return FROM_NOW_ON
     units = (layout.unit("*"), layout.SOCKET_UNIT, layout.DISPATCHER_UNIT, f"{layout.SETTLE_UNIT}*")
     return [f"--unit={unit}" for unit in units]
+
+
+def _unit(name: str) -> str:
+    if not UNIT.fullmatch(name):
+        raise HostError(
+            f"{name!r} is no unit of systemd",
+            expected="a name like caddy or ssh.service",
+            to_do="see `systemctl` there",
+        )
+    return name
 
 
 def _release(name: str) -> str:
@@ -96,7 +113,7 @@ def show(remote: Remote, wanted: Wanted, tell: Callable[[str], None]) -> ExitCod
     """
     done = remote.run(
         journalctl(wanted),
-        on_line=lambda line: tell(_printable(line)) if _ours(line) else None,
+        on_line=lambda line: tell(printable(line)) if wanted.unit or _ours(line) else None,
         timeout_s=math.inf if wanted.follow else READ_S,
     )
     if done.status == 0:
@@ -104,7 +121,7 @@ def show(remote: Remote, wanted: Wanted, tell: Callable[[str], None]) -> ExitCod
     if not done.err.strip() and wanted.grep:
         return ExitCode.CHECK_FAILED
     raise HostError(
-        f"the journal cannot be read: {_printable(done.err.strip()) or f'journalctl ended with {done.status}'}",
+        f"the journal cannot be read: {printable(done.err.strip()) or f'journalctl ended with {done.status}'}",
         expected="--since like 2h, 2026-11-23 or yesterday; --grep with a regular expression",
         to_do="mend what was asked for",
     )
@@ -115,5 +132,6 @@ def _ours(line: str) -> bool:
     return not OF_SYSTEMD.match(line) or OURS in line
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """A line as a terminal may have it."""
     return "".join(letter if letter.isprintable() else " " for letter in line)
