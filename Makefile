@@ -9,7 +9,7 @@ CHECKOV := .venv-checkov
 AUDIT := .venv-audit
 AXE := .axe
 
-.PHONY: help setup demo test test-live check peers checkov audit axe bench pictures lock clean
+.PHONY: help setup demo test coverage test-live check peers checkov audit axe bench pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -21,6 +21,9 @@ demo: $(READY) ## the whole story on this machine, with a page to open; Ctrl-C s
 
 test: $(READY) ## everything this machine can run; what is left out is said and why
 	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+coverage: $(READY) ## the same, and how much of etl, dashboard and ops was run, branches too (slower)
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 test-live: $(READY) ## KPI_OPS_LIVE=ACCOUNT make test-live: a stack in that account, made and removed (docs/provision.md)
 	@$(RUN)/python -m pytest -q -s tests/live_stack.py
@@ -65,7 +68,7 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	printf '%s\n' checkov | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/checkov.txt
 
 clean: ## remove what make and the demo made
-	rm -rf $(VENV) $(PEERS) $(CHECKOV) $(AUDIT) $(AXE) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .coverage $(VENV) $(PEERS) $(CHECKOV) $(AUDIT) $(AXE) .demo .rehearsal build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python %d.%d was found; 3.11 to 3.13 is expected: make PYTHON=python3.13 ..." % v)'
