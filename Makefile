@@ -20,10 +20,10 @@ demo: $(READY) ## the whole story on this machine, with a page to open; Ctrl-C s
 	@$(RUN)/fab demo
 
 test: $(READY) ## everything this machine can run; what is left out is said and why
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 coverage: $(READY) ## the same, and how much of etl, dashboard and ops was run, branches too (slower)
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 test-live: $(READY) ## KPI_OPS_LIVE=ACCOUNT make test-live: a stack in that account, made and removed (docs/provision.md)
 	@$(RUN)/python -m pytest -q -s tests/live_stack.py

@@ -27,6 +27,30 @@ def pytest_sessionfinish(session, exitstatus):
         reporter.write_line(f"CI=true: {len(left_out)} tests were left out, and none may be", red=True)
 
 
+# Files side by side end soonest when the longest begin first.
+LONGEST_FIRST = (
+    "test_host_deploys",
+    "test_host_bad_releases",
+    "test_workflows",
+    "test_tasks",
+    "test_host_serve",
+    "test_dashboard_browser",
+    "test_posture",
+    "test_dashboard_release",
+    "test_host_bootstrap",
+    "test_host_agent_install",
+    "test_etl_sources",
+    "test_etl_store_faults",
+    "test_dashboard_odd_addresses",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The rest stays in its order."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture
 def now():
     return NOW
