@@ -22,7 +22,7 @@ NOBODY_READS = 141  # as a shell says of a program that a closed pipe has ended
 DEMO_DIRECTORY = Path(".demo")
 STACK_OUTPUTS = Path("data/stack.json")
 REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
-SOURCE_HELP = "a CSV (.gz, .zip), Parquet or XLSX file of sales lines, or a directory; may be given several times"
+SOURCE_HELP = "a CSV (.gz, .zip), Parquet or XLSX file, a directory or a quoted pattern; may be given several times"
 
 
 UNTOUCHED = "what was there before is untouched"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from etl.errors import SettingsError, SourceError
+from etl.orders import EXPORTS, SERVICES
 
 BY_HEADER: Final = "auto"
 CUSTOM: Final = "custom"
@@ -63,7 +64,12 @@ ONLINE_RETAIL_II = replace(
     columns={**ONLINE_RETAIL.columns, "invoice": "Invoice", "price": "Price", "customer_id": "Customer ID"},
 )
 
-LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II)}
+# Turned into lines of canonical columns before they are read.
+OF_ORDERS: Mapping[str, Layout] = {
+    name: Layout(name=name, columns={name: name for name in CANONICAL}, service_codes=SERVICES) for name in EXPORTS
+}
+OF_LINES: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II)}
+LAYOUTS: Mapping[str, Layout] = {**OF_LINES, **OF_ORDERS}
 
 # What exports call their columns, plainly spelt: for the mapping that is proposed, and for nothing else.
 USUAL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -112,7 +118,7 @@ def _custom(columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout:
 def recognised(header: Sequence[str]) -> Layout | None:
     """The layout all of whose columns a header has; None where there is none."""
     there = {plain(name) for name in header}
-    return next((one for one in LAYOUTS.values() if all(plain(name) in there for name in one.columns.values())), None)
+    return next((one for one in OF_LINES.values() if all(plain(name) in there for name in one.columns.values())), None)
 
 
 def plain(name: str) -> str:
@@ -125,9 +131,9 @@ def nearest(header: Sequence[str]) -> tuple[Layout, list[str]]:
     there = {plain(name) for name in header}
     lacking = {
         layout.name: [name for name in layout.columns.values() if plain(name) not in there]
-        for layout in LAYOUTS.values()
+        for layout in OF_LINES.values()
     }
-    best = min(LAYOUTS.values(), key=lambda layout: len(lacking[layout.name]))
+    best = min(OF_LINES.values(), key=lambda layout: len(lacking[layout.name]))
     return best, lacking[best.name]
 
 

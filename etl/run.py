@@ -71,7 +71,10 @@ def run(
     """
     with tempfile.TemporaryDirectory(dir=directory, prefix=".work-") as work:
         step("looking at the files")
-        inputs = [sources.inspect(path, Path(work)) for path in _distinct(_expanded(paths))]
+        inputs = [
+            sources.inspect(path, Path(work), layout=job.layout, currency=job.currency)
+            for path in _distinct(_expanded(paths))
+        ]
         for text in inputs:
             if text.letters == sources.LAST_RESORT:
                 tell(f"{text.path} is neither UTF-8 nor UTF-16: it was read as Windows-1252")
@@ -156,10 +159,18 @@ def _manifest(job: Job, inputs: Sequence[sources.SourceText], taken: _Taken, com
 def _expanded(paths: Sequence[Path]) -> list[Path]:
     """The files of sales in a directory that was named, by name, in its place."""
     found: list[Path] = []
-    for path in paths:
+    for path in (each for named in paths for each in _matching(named)):
         inside = sorted(each for each in path.iterdir() if sources.is_kind(each)) if path.is_dir() else []
         found += inside or [path]
     return found
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files that a pattern stands for, by name; the path itself where it is there, or nothing fits."""
+    if path.exists() or not any(letter in str(path) for letter in "*?["):
+        return [path]
+    base = Path(path.anchor or ".")
+    return sorted(base.glob(str(path.relative_to(path.anchor)))) or [path]
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:

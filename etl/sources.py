@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +27,7 @@ from etl.engine import Engine
 from etl.errors import SourceError
 from etl.layouts import CANONICAL, LAYOUTS, Layout, nearest, proposed, recognised
 from etl.layouts import plain as plainly
+from etl.orders import EXPORTS, Orders, currencies, export_of, lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +54,7 @@ class SourceText:
     """One input file, looked at but not read: its kind, SHA-256, column names, and where its plain text is.
 
     `delimiter`: what stands between the cells of a CSV file; `letters`: how it is encoded.
+    `orders`: the layout of an export of orders, whose lines `plain` then holds.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class SourceText:
     plain: Path
     delimiter: str = ","
     letters: str = "utf-8"
+    orders: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Writing:
 
 def layout_of(sources: Sequence[SourceText]) -> Layout:
     """The one layout that all headers are of. Raises SourceError with a mapping to paste where one is of none."""
-    found = {source.path: recognised(source.header) for source in sources}
+    found = {source.path: LAYOUTS.get(source.orders) or recognised(source.header) for source in sources}
     for source in sources:
         if found[source.path] is None:
             raise _of_no_layout(source)
@@ -99,8 +102,11 @@ def _of_no_layout(source: SourceText) -> SourceError:
     )
 
 
-def inspect(path: Path, work: Path) -> SourceText:
-    """Look at a file: it is there, whole, and has a header. A gzip file is unpacked into `work`. Raises SourceError."""
+def inspect(path: Path, work: Path, *, layout: Layout | None = None, currency: str = "") -> SourceText:
+    """Look at a file: it is there, whole, and has a header. A gzip file is unpacked into `work`. Raises SourceError.
+
+    An export of orders is turned into lines there, unless `layout` is another; they must be in `currency`.
+    """
     with _opening(path):
         if not path.is_file():
             raise _unusable(path, _instead_of_a_file(path), "a file with sales")
@@ -116,8 +122,41 @@ def inspect(path: Path, work: Path) -> SourceText:
         if kind == "csv":
             first = _first_line(path, plain)
             delimiter = dialect.delimiter_of(first)
-            return SourceText(path, kind, digest, tuple(dialect.cells_of(first, delimiter)), plain, delimiter, letters)
+            header = tuple(dialect.cells_of(first, delimiter))
+            found = SourceText(path, kind, digest, header, plain, delimiter, letters)
+            export = export_of(header)
+            if export and (layout is None or layout.name == export.name):
+                return _lines_of_orders(found, export, work, currency)
+            return found
         return SourceText(path, kind, digest, _header(path, kind), plain)
+
+
+def _lines_of_orders(source: SourceText, export: Orders, work: Path, currency: str) -> SourceText:
+    """The same file with a line for each thing sold or taken back."""
+    written = Path(tempfile.mkstemp(dir=work, suffix=".csv")[1])
+    seen: set[str] = set()
+
+    def rows() -> Iterator[dict[str, str]]:
+        with source.plain.open(encoding="utf-8-sig", errors="replace", newline="") as given:
+            for row in csv.DictReader(given, delimiter=source.delimiter, restval="", strict=True):
+                row.pop(None, None)  # cells beyond the header
+                seen.update(currencies([row], export))
+                yield {name.strip(): cell for name, cell in row.items()}
+
+    try:
+        with written.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(CANONICAL)
+            writer.writerows(lines(rows(), export))
+    except csv.Error as error:
+        raise _unusable(source.path, f"is no CSV to its end: {error}", "the export as the shop wrote it") from error
+    if seen - {currency} and currency:
+        raise SourceError(
+            f"{source.path} has amounts in {', '.join(sorted(seen))}",
+            expected=f"{currency}: nothing is converted",
+            to_do="name it with --currency, or currency in [etl]; orders in several: a file and a snapshot each",
+        )
+    return replace(source, header=CANONICAL, plain=written, delimiter=",", orders=export.name)
 
 
 def read(
@@ -335,10 +374,13 @@ def _columns(source: SourceText, layout: Layout) -> dict[str, int]:
     """Canonical name -> position of its column in the file; case, blanks and underscores do not matter."""
     places = {plainly(name): place for place, name in reversed(list(enumerate(source.header)))}
     missing = [wanted for wanted in layout.columns.values() if plainly(wanted) not in places]
+    if layout.name in EXPORTS and not source.orders:
+        missing = [name for name in EXPORTS[layout.name].needed if plainly(name) not in places]
     if missing:
+        wanted_names = EXPORTS[layout.name].needed if layout.name in EXPORTS else tuple(layout.columns.values())
         raise SourceError(
             f"{source.path} has no column {', '.join(missing)}; its columns are: {_shown(', '.join(source.header))}",
-            expected=f"the layout {layout.name}: {', '.join(layout.columns.values())}",
+            expected=f"the layout {layout.name}: {', '.join(wanted_names)}",
             to_do="rename the columns of the file, or choose another layout with --layout",
         )
     return {canonical: places[plainly(wanted)] for canonical, wanted in layout.columns.items()}
