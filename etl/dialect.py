@@ -15,6 +15,8 @@ UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 # Day and month in an order of their own, then the year: 1/12/2010, 01.12.2010 08:26, 1-12-2010T08:26:00
 OTHER_DATE: Final = r"^\s*([0-9]{1,2})[./-]([0-9]{1,2})[./-]((?:19|20|21)[0-9]{2})(.*)$"
 AS_ISO: Final[dict[DateOrder, str]] = {"dmy": r"\3-\2-\1\4", "mdy": r"\3-\1-\2\4"}
+# A clock of twelve hours behind its date: 8:26 PM, 12:05:00 a.m.
+HALF_DAY: Final = r"^(.*[ T])([0-9]{1,2})((?::[0-9]{2}){1,2})\s*([AaPp])[.]?[Mm][.]?\s*$"
 GROUPED: Final = r"^\s*[+-]?[0-9]{1,3}([.][0-9]{3})+(,[0-9]+)?\s*$"  # thousands by points: 1.234 and 1.234,56
 MONTHS: Final = 12
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]+)\s*")
@@ -44,6 +46,11 @@ def has_decimal_comma(prices: Sequence[str]) -> bool:
 def has_other_dates(cells: Sequence[str]) -> bool:
     """Whether dates do not begin with their year. One among those that do is a typing error, and no way of writing."""
     return any(re.match(OTHER_DATE, cell) for cell in cells) and not any(_ISO_DATE.match(cell) for cell in cells)
+
+
+def has_half_days(cells: Sequence[str]) -> bool:
+    """Whether times are told with AM and PM."""
+    return any(re.match(HALF_DAY, cell) for cell in cells)
 
 
 def date_order(largest_first: int, largest_second: int) -> DateOrder | None:

@@ -78,6 +78,8 @@ def run(
         for text in inputs:
             if text.letters == sources.LAST_RESORT:
                 tell(f"{text.path} is neither UTF-8 nor UTF-16: it was read as Windows-1252")
+            if text.left_out:
+                tell(f"{text.path}: sheets with other columns were left out: {', '.join(text.left_out)}")
         machine = engine.connect(Path(work), sum(text.plain.stat().st_size for text in inputs))
         try:
             taken = _take(machine, inputs, job, step)

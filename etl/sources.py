@@ -54,7 +54,8 @@ class SourceText:
     """One input file, looked at but not read: its kind, SHA-256, column names, and where its plain text is.
 
     `delimiter`: what stands between the cells of a CSV file; `letters`: how it is encoded.
-    `orders`: the layout of an export of orders, whose lines `plain` then holds.
+    `orders`: the layout of an export of orders, whose lines `plain` then holds. `left_out`: sheets of a workbook with
+    other columns.
     """
 
     path: Path
@@ -65,15 +66,17 @@ class SourceText:
     delimiter: str = ","
     letters: str = "utf-8"
     orders: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How the cells of one file are written. `dates`: in which order day and month stand."""
+    """How the cells of one file are written. `dates`: the order of day and month; `half_days`: times with AM and PM."""
 
     columns: Mapping[str, int]
     decimal_comma: bool = False
     dates: DateOrder = "iso"
+    half_days: bool = False
 
 
 def layout_of(sources: Sequence[SourceText]) -> Layout:
@@ -128,7 +131,10 @@ def inspect(path: Path, work: Path, *, layout: Layout | None = None, currency: s
             if export and (layout is None or layout.name == export.name):
                 return _lines_of_orders(found, export, work, currency)
             return found
-        return SourceText(path, kind, digest, _header(path, kind), plain)
+        if kind == "xlsx":
+            book = _workbook(path)
+            return SourceText(path, kind, digest, book.header, plain, left_out=book.left_out)
+        return SourceText(path, kind, digest, _parquet_header(path), plain)
 
 
 def _lines_of_orders(source: SourceText, export: Orders, work: Path, currency: str) -> SourceText:
@@ -341,12 +347,6 @@ def _instead_of_a_file(path: Path) -> str:
     return "is no ordinary file" if path.exists() else "is not there"
 
 
-def _header(path: Path, kind: str) -> tuple[str, ...]:
-    if kind == "parquet":
-        return _parquet_header(path)
-    return tuple(_cell_text(cell) or "" for cell in next(_sheet_rows(path), ()))
-
-
 def _parquet_header(path: Path) -> tuple[str, ...]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -414,7 +414,8 @@ def _writing(
     order: DateOrder = "iso"
     if at.type().is_string() and dialect.has_other_dates([row[1] for row in first]):
         order = dates if dates in ("dmy", "mdy") else _order(engine, source, at)
-    return Writing(columns, decimal_comma=comma, dates=order)
+    half_days = at.type().is_string() and dialect.has_half_days([row[1] for row in first])
+    return Writing(columns, decimal_comma=comma, dates=order, half_days=half_days)
 
 
 def _first_rows(engine: Engine, source: SourceText, rows: ir.Table, places: tuple[int, int]) -> list[tuple[str, str]]:
@@ -496,20 +497,38 @@ def _cells(text: str, width: int, delimiter: str) -> list[str | None] | None:
     return [cell or None for cell in rows[0][:width]] + [None] * (width - len(rows[0]))
 
 
-def _sheet_rows(path: Path) -> Iterator[Sequence[object]]:
+@dataclass(frozen=True, slots=True)
+class _Workbook:
+    """The sheets of sales: their header, the rows of all of them, and the names of sheets with other columns."""
+
+    header: tuple[str, ...]
+    rows: Sequence[Sequence[object]]
+    left_out: tuple[str, ...]
+
+
+def _workbook(path: Path) -> _Workbook:
+    """The first sheet whose header is of a layout that is known, else the first; and those with the very same header.
+
+    Raises SourceError.
+    """
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        return iter(CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python())
+        book = CalamineWorkbook.from_path(path)
+        sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
     except CalamineError as error:
         raise _unusable(path, f"cannot be read: {error}", "a whole XLSX file") from error
+    headers = {name: tuple(_cell_text(cell) or "" for cell in rows[0]) for name, rows in sheets.items() if rows}
+    known = [header for header in headers.values() if recognised(header)]
+    header = next(iter([*known, *headers.values()]), ())
+    alike = [name for name, own in headers.items() if own == header]
+    others = tuple(name for name, own in headers.items() if own != header and any(own))
+    return _Workbook(header, [row for name in alike for row in sheets[name][1:]], others)
 
 
 def _sheet(source: SourceText) -> "pa.Table":
-    """The first sheet, every cell as the text that a CSV export would hold; wholly empty rows are left out."""
-    rows = _sheet_rows(source.path)
-    next(rows)
-    texts = [[_cell_text(cell) for cell in row] for row in rows]
+    """The sheets of sales, every cell as the text that a CSV export would hold; wholly empty rows are left out."""
+    texts = [[_cell_text(cell) for cell in row] for row in _workbook(source.path).rows]
     return _text_table([row for row in texts if any(row)], len(source.header))
 
 
@@ -545,6 +564,8 @@ def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
         cell |= {name: _with_a_point(cell[name]) for name in ("quantity", "price")}
     if writing.dates != "iso":
         cell["at"] = cell["at"].re_replace(dialect.OTHER_DATE, dialect.AS_ISO[writing.dates])
+    if writing.half_days:
+        cell["at"] = _of_24_hours(cell["at"])
     values = {
         "invoice": _text(cell["invoice"]).upper(),
         "sku": _text(cell["sku"]).upper(),
@@ -563,6 +584,14 @@ def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
         file=ibis.literal(position, "int32"),
         seen=ibis.ifelse(ibis.or_(*(value.isnull() for value in needed)), as_it_stands, ibis.null("string")),
     )
+
+
+def _of_24_hours(cell: ir.Column) -> ir.Column:
+    """8:26 PM as 20:26; 12 AM is midnight. An hour that no such clock shows stays what it is."""
+    hour = cell.re_extract(dialect.HALF_DAY, 2).try_cast("int64")
+    later = ibis.ifelse(cell.re_extract(dialect.HALF_DAY, 4).lower() == "p", 12, 0)
+    time = (hour % 12 + later).cast("string") + cell.re_extract(dialect.HALF_DAY, 3)
+    return ibis.ifelse(hour.between(1, 12), cell.re_extract(dialect.HALF_DAY, 1) + time, cell)
 
 
 def _with_a_point(cell: ir.Column) -> ir.Column:

@@ -606,3 +606,53 @@ def test_that_a_file_was_taken_for_windows_1252_is_said(tmp_path):
     (tmp_path / "out").mkdir()
     run([path], Job(None, "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test"), tmp_path / "out", tell=told.append)
     assert told == [f"{path} is neither UTF-8 nor UTF-16: it was read as Windows-1252"]
+
+
+# --- a clock of twelve hours, several sheets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("12/1/2010 8:26 AM", "2010-12-01 08:26:00"),
+        ("12/13/2010 8:26 pm", "2010-12-13 20:26:00"),
+        ("12/1/2010 12:05:09 AM", "2010-12-01 00:05:09"),
+        ("12/1/2010 12:00 p.m.", "2010-12-01 12:00:00"),
+        ("2010-12-01 1:07PM", "2010-12-01 13:07:00"),
+        ("12/1/2010 13:26 PM", None),
+        ("12/1/2010 0:26 AM", None),
+    ],
+)
+def test_times_with_am_and_pm_are_read_and_those_of_no_such_clock_are_not(tmp_path, told, meant):
+    path = tmp_path / "sales.csv"
+    first = (
+        "536365,A,LAMP,1,12/13/2010 8:00 AM,2.55,17850,UK"
+        if "/" in told
+        else "536365,A,LAMP,1,2010-12-13 8:00 AM,2.55,17850,UK"
+    )
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+    path.write_text(f"{header}\n{first}\n536366,B,CUP,1,{told},2.55,17850,UK\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    manifest = run([path], Job(None, "GBP", datetime(2026, 11, 22, tzinfo=UTC), "test"), out)
+    lines = {line["sku"]: line["at"] for line in pq.read_table(out / "sample_kpis.parquet").to_pylist()}
+    assert manifest.quarantine.get("malformed", 0) == (meant is None)
+    assert (f"{lines['B']:%Y-%m-%d %H:%M:%S}" if "B" in lines else None) == meant
+
+
+def test_every_sheet_of_sales_is_read_and_the_others_are_named(tmp_path):
+    header = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
+    path = tmp_path / "years.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("Read me").write_row(0, 0, ["Exported by", "Ann"])
+        for year in (2009, 2010):
+            sheet = book.add_worksheet(f"Year {year}")
+            sheet.write_row(0, 0, header)
+            sheet.write_row(1, 0, [f"{year}", "A", "LAMP", 1, f"{year}-12-01 08:00:00", 2.0, 1, "UK"])
+        book.add_worksheet("Empty")
+    out, told = tmp_path / "out", []
+    out.mkdir()
+    manifest = run([path], Job(None, "GBP", datetime(2026, 11, 22, tzinfo=UTC), "test"), out, tell=told.append)
+    assert (manifest.rows_in, manifest.rows_kept) == (2, 2)
+    assert (manifest.data_from.year, manifest.data_through.year) == (2009, 2010)
+    assert told == [f"{path}: sheets with other columns were left out: Read me"]
