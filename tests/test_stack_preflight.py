@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from etl.errors import StackError
-from ops.settings import Settings
+from ops.settings import AgentSettings, HostSettings, Settings
 from ops.stack.preflight import Facts, Who, ami, gather, inputs, judge, no_door_is_set, who, wrong_account
 from tests.scripted_cloudformation import ACCOUNT, CALLER, IMAGE, REGION, Account, Desk, ScriptedCloudFormation, stubbed
 
@@ -120,6 +120,12 @@ def test_a_dashboard_that_nobody_will_see_and_one_that_all_will_see_are_told():
     assert "nobody will see the dashboard" in notes()
     assert "nobody will see" not in notes(viewer_networks=["198.51.100.7/32"])
     assert "open to the world" in notes(open_to_the_world=True)
+
+
+def test_alarms_that_nothing_would_tell_of_are_told_of_before_they_ring():
+    assert "ring for ever" in notes()
+    told = Settings(host=HostSettings(agent=AgentSettings(install=True)))
+    assert "ring for ever" not in " | ".join(judge(GOOD, told).notes)
 
 
 def test_wide_networks_and_those_without_effect_are_told():

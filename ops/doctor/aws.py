@@ -332,7 +332,7 @@ def _calm(watch: Thing, _: Case) -> Saw:
     if not loud:
         return ok("no alarm is on")
     shown = "; ".join(f"{one['AlarmName']}: {one.get('StateReason', '')}" for one in loud)
-    return fail(shown, "none", "docs/provision.md says what each alarm means")
+    return fail(shown, "none", "docs/when-it-is-down.md says what each alarm means")
 
 
 def _switched(watch: Thing, _: Case) -> Saw:

@@ -293,6 +293,11 @@ def _notes(facts: Facts, settings: Settings, address: str) -> Iterator[str]:
         yield "the dashboard will be open to the world"
     elif not stack.viewer_networks:
         yield f"nobody will see the dashboard: set [stack] viewer_networks, as to {_offer(address)}"
+    if not settings.host.agent.install:
+        yield (
+            "[host.agent] install is false: the alarms on memory, disk and the missing self-check ring for ever, "
+            "for nothing tells of them"
+        )
     yield from _wide(stack)
 
 
