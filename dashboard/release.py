@@ -137,7 +137,9 @@ class Release:
         ticking = asyncio.create_task(server.main_loop())
         if await self._unless_stopped(self._gate()):
             listening = await self._accept(server, public)
-            await self._unless_stopped(self._watch())
+            watching = asyncio.create_task(self._watch())
+            await self.stopping.wait()
+            watching.cancel()  # and not waited for: to close a visit takes seconds, and callers would come in meanwhile
             await self._leave(server, listening, public)
         self.patience.done()
         server.should_exit = True

@@ -249,6 +249,13 @@ def test_a_host_without_memory_for_two_hands_off():
     assert "sessions are cut" in told
 
 
+def test_sessions_are_not_cut_where_nothing_is_known_of_the_memory():
+    remote = host(status=(0, [status(memory_available_bytes=-1)]))
+    _, told = deployed(remote)
+    assert f"start {NAME}" in remote.asked
+    assert "sessions are cut" not in told
+
+
 def test_a_preflight_that_finds_something_changes_nothing():
     remote = host(status=(0, [status(free_bytes=1)]))
     code, told = deployed(remote)

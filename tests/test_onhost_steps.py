@@ -3,7 +3,8 @@
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,9 @@ from ops.onhost import (
 from ops.onhost.layout import CURRENT, HISTORY, RUN
 from ops.onhost.trouble import CouldNot, Refused
 from tests.onhost_systemd import MEMORY, Host
+
+SAYS = b'HTTP/1.1 200 OK\r\n\r\n{"draining": %s}'
+HEARS_AFTER_S = 4
 
 
 @pytest.fixture
@@ -303,22 +307,31 @@ def test_a_release_that_ends_and_comes_back_looks_bad_though_callers_are_answere
 
 
 @contextmanager
-def answering(host, instance, answer=b""):
+def answering(host, instance, answer=None):
     """Takes what is asked on a private socket, and says what it is told to: nothing at all by default."""
     place = host.tree.at(RUN) / instance
     place.mkdir(parents=True)
+    done = threading.Event()
 
     def say():
-        with server.accept()[0] as caller:
-            caller.recv(1 << 16)
-            caller.sendall(answer)
+        while not done.is_set():
+            with suppress(TimeoutError), server.accept()[0] as caller:
+                caller.recv(1 << 16)
+                caller.sendall(answer())
 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(place / "http.sock"))
         server.listen()
-        if answer:
-            threading.Thread(target=say, daemon=True).start()
-        yield
+        server.settimeout(0.05)
+        saying = threading.Thread(target=say) if answer else None
+        if saying:
+            saying.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if saying:
+                saying.join()
 
 
 def test_a_release_that_answers_nobody_looks_bad_at_once_and_is_ended_by_the_rollback(two, monkeypatch):
@@ -335,11 +348,29 @@ def test_a_release_that_answers_nobody_looks_bad_at_once_and_is_ended_by_the_rol
     assert two.units["new"] == "inactive"
 
 
-@pytest.mark.parametrize(("draining", "left"), [("true", "deactivating"), ("false", "inactive")])
+@pytest.mark.parametrize(("draining", "left"), [(b"true", "deactivating"), (b"false", "inactive")])
 def test_who_was_told_to_leave_and_goes_on_taking_callers_is_ended(two, draining, left):
     start_step.step(two.machine, "new", handoff=False)
     two.sessions = {"old"}
     switch_step.step(two.machine, "new")
-    with answering(two, "old", b'HTTP/1.1 200 OK\r\n\r\n{"draining": %s}' % draining.encode()):
+    with answering(two, "old", lambda: SAYS % draining):
         prune_step.step(two.machine, 5)
     assert two.units["old"] == left
+
+
+def test_who_has_not_heard_yet_that_it_is_to_leave_is_given_time(two):
+    start_step.step(two.machine, "new", handoff=False)
+    two.sessions = {"old"}
+    switch_step.step(two.machine, "new")
+    began, sleep = two.now, two.machine.sleep
+    heard = threading.Event()
+
+    def hears(seconds):
+        sleep(seconds)
+        if two.now - began > HEARS_AFTER_S:
+            heard.set()
+
+    with answering(two, "old", lambda: SAYS % (b"true" if heard.is_set() else b"false")):
+        prune_step.step(replace(two.machine, sleep=hears), 5)
+    assert two.units["old"] == "deactivating"
+    assert HEARS_AFTER_S < two.now - began < prune_step.BEGINS_TO_LEAVE_WITHIN_S

@@ -120,5 +120,7 @@ def _mode(host: Mapping[str, Any]) -> tuple[Mode, str]:
         return "overlap", "nothing serves yet"
     needed = ROOM * (unit["memory_bytes"] or MEMORY_OF_A_RELEASE)
     available = host["memory_available_bytes"]
+    if available < 0:
+        return "overlap", "nothing is known of the memory there"
     said = f"{available // MEGABYTE} MB are available, a second release takes about {needed / MEGABYTE:.0f} MB"
     return ("overlap" if available >= needed else "hand-off"), said

@@ -12,6 +12,8 @@ from ops.onhost.starting import stop_now
 
 KEEP = 5
 STATE_S = 2.0
+BEGINS_TO_LEAVE_WITHIN_S = 10.0  # a busy process hears that it is to leave only after what it is doing
+ASK_AGAIN_S = 0.25
 
 
 def step(machine: Machine, kept: int) -> Mapping[str, Any]:
@@ -44,11 +46,25 @@ def step(machine: Machine, kept: int) -> Mapping[str, Any]:
 def _end_who_stays(machine: Machine) -> None:
     """End whoever was told to leave and says that it does not: beside the new release it would go on taking callers."""
     for unit in systemd.units(machine).instances:
-        said = private.state(machine.tree, unit.instance, STATE_S) if unit.leaves else None
-        if said is not None and said.get("draining") is False:
+        if unit.leaves and _stays(machine, unit.instance):
             stop_now(machine, unit.instance)
         if unit.active == "failed" and not unit.lives:  # one that systemd had to end in the middle of its leaving
             systemd.forget(machine, unit.instance)
+
+
+def _stays(machine: Machine, instance: str) -> bool:
+    """Whether it goes on saying that it does not leave; at once that only says that it has not heard yet."""
+    began = machine.clock()
+    while _says_it_stays(machine, instance):
+        if machine.clock() - began >= BEGINS_TO_LEAVE_WITHIN_S:
+            return True
+        machine.sleep(ASK_AGAIN_S)
+    return False
+
+
+def _says_it_stays(machine: Machine, instance: str) -> bool:
+    said = private.state(machine.tree, instance, STATE_S)
+    return said is not None and said.get("draining") is False
 
 
 def _environments(machine: Machine) -> list[str]:
