@@ -132,7 +132,10 @@ ETL_HELP = {
 }
 
 
-@task(iterable=["source"], help=ETL_HELP)
+@task(
+    iterable=["source"],
+    help=ETL_HELP | {"check": "say what is in the files, and write nothing; exit 1 if no line counts"},
+)
 def etl(
     _c: object,
     source: Sequence[str] | None = None,
@@ -140,10 +143,13 @@ def etl(
     out: str | None = None,
     dates: str | None = None,
     drop_duplicates: bool = False,  # noqa: FBT001, FBT002 - a flag of the command line
+    check: bool = False,  # noqa: FBT001, FBT002 - as above
 ) -> None:
     """Compute the KPI snapshot from sales files."""
     settings = load()
     wanted = _wanted(settings, layout, dates, drop_duplicates=drop_duplicates)
+    if check:
+        sys.exit(cli.look(_sources(settings, source), wanted, now=now(), out=sys.stdout, stream=sys.stderr))
     cli.make_snapshot(_sources(settings, source), Path(out or settings.etl.out), wanted, now=now(), stream=sys.stderr)
 
 

@@ -111,6 +111,18 @@ def sources(manifest: Manifest) -> pd.DataFrame:
     )
 
 
+def unknown_codes(manifest: Manifest) -> pd.DataFrame:
+    """Codes that count as products and may be services: sku, lines, amount (mills), most lines first."""
+    codes = manifest.unknown_codes
+    return pd.DataFrame(
+        {
+            "sku": pd.Series([code.sku for code in codes], dtype="str"),
+            "lines": pd.Series([code.lines for code in codes], dtype="int64"),
+            "amount": pd.Series([code.amount_mills for code in codes], dtype="int64"),
+        }
+    )
+
+
 def sample(lines: pd.DataFrame) -> pd.DataFrame:
     """The quality sample without who bought: `customer` says only whether the line names one."""
     known = lines.assign(**{NOT_SHOWN: lines[NOT_SHOWN].notna()})

@@ -45,20 +45,21 @@ def duplicates(lines: ir.Table) -> ir.Table:
 
 def checked(lines: ir.Table, layout: Layout) -> ir.Table:
     """Canonical lines with `reason` (null: kept), `amount` (int64 mills), `kind` (sale, cancellation) and `service`."""
-    cancelled = lines.invoice.startswith("C") | (lines.quantity < 0)
+    negative = lines.quantity < 0
+    cancelled = lines.invoice.startswith(layout.cancellation) | negative if layout.cancellation else negative
     return lines.mutate(
-        reason=_reason(lines),
+        reason=_reason(lines, layout),
         amount=ibis.ifelse(_size(lines) <= MAX_LINE_MILLS, lines.quantity * lines.unit_mills, None),
         kind=ibis.ifelse(cancelled, "cancellation", "sale"),
         service=lines.sku.isin(sorted(layout.service_codes)),
     )
 
 
-def _reason(lines: ir.Table) -> ir.StringValue:
+def _reason(lines: ir.Table, layout: Layout) -> ir.StringValue:
     """The first reason of the contract that fits; null where none does."""
     tests = {
         "malformed": ~_readable(lines),
-        "bad_debt": lines.invoice.startswith("A"),
+        "bad_debt": lines.invoice.startswith(layout.bad_debt) if layout.bad_debt else ibis.literal(False),  # noqa: FBT003 - the signature is Ibis'
         "stock_adjustment": lines.description.isnull() & (lines.unit_mills == 0),
         "non_positive_price": lines.unit_mills <= 0,
         "zero_quantity": lines.quantity == 0,

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, Protocol, TextIO
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 
 from etl.contract import Manifest
 from etl.errors import ExitCode, KpiOpsError
 from etl.layouts import BY_HEADER, LAYOUTS
+
+if TYPE_CHECKING:
+    from etl.run import Job
 
 INTERRUPTED = 130
 
@@ -55,12 +58,19 @@ def parser() -> argparse.ArgumentParser:
         help="which of 1/12/2010 is the day (default: as the file tells; 2010-12-01 is always read)",
     )
     made.add_argument(
+        "--time-zone",
+        default="",
+        metavar="NAME",
+        help="the shop's, like Europe/Berlin: times with an offset become its local time (without: malformed)",
+    )
+    made.add_argument(
         "--currency",
         default="GBP",
         metavar="CODE",
         type=_currency,
         help="three letters, ISO 4217 (default: %(default)s)",
     )
+    made.add_argument("--check", action="store_true", help="say what is in the files, and write nothing")
     made.add_argument("--drop-duplicates", action="store_true", help="count lines that are equal in every column once")
     return made
 
@@ -83,6 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     stop_like_ctrl_c()
     now = datetime.now(UTC)  # noqa: TID251 - a door: the clock is read here and passed on
     try:
+        if given.check:
+            return look(given.source, given, now=now, out=sys.stdout, stream=sys.stderr)
         make_snapshot(given.source, given.out, given, now=now, stream=sys.stderr)
     except KpiOpsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -107,6 +119,11 @@ class Choices(Protocol):
         ...
 
     @property
+    def time_zone(self) -> str:
+        """A name of the IANA list, "" where times have no offset."""
+        ...
+
+    @property
     def currency(self) -> str:
         """Three letters."""
         ...
@@ -117,20 +134,42 @@ class Choices(Protocol):
         ...
 
 
-def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO) -> Manifest:
-    """Sales files -> the current snapshot of a directory, with progress and a summary on `stream`."""
-    from etl.dialect import DateOrder
-    from etl.layouts import chosen
-    from etl.progress import bar
-    from etl.run import Job, run
-    from etl.store import DirectoryStore
-    from etl.summary import summary
+def job_of(choices: Choices, now: datetime) -> "Job":
+    """What a run is asked to do, from flags or settings."""
+    from etl.dialect import DateOrder, Said
+    from etl.layouts import Own, chosen
+    from etl.run import Job
     from etl.version import code_version
 
-    layout = chosen(choices.layout, dict(getattr(choices, "columns", ())), getattr(choices, "service_codes", ()))
+    own = Own(
+        columns=dict(getattr(choices, "columns", ())),
+        service_codes=getattr(choices, "service_codes", ()),
+        cancellation=getattr(choices, "cancellation", ""),
+    )
     dates: DateOrder | None = choices.dates if choices.dates in ("dmy", "mdy") else None  # type: ignore[assignment] # one of the two
-    job = Job(layout, choices.currency, now, code_version(), choices.drop_duplicates, dates)
-    store = DirectoryStore(out)
+    said = Said(dates, choices.time_zone)
+    return Job(chosen(choices.layout, own), choices.currency, now, code_version(), choices.drop_duplicates, said)
+
+
+def look(sources: Sequence[Path], choices: Choices, *, now: datetime, out: TextIO, stream: TextIO) -> ExitCode:
+    """Say on `out` what is in sales files, and write nothing; CHECK_FAILED where no line of them would count."""
+    from etl.check import check, told
+    from etl.progress import bar
+
+    with bar(stream) as step:
+        found = check(sources, job_of(choices, now), step)
+    print(told(found), file=out)
+    return ExitCode.GOOD if found.rows_kept else ExitCode.CHECK_FAILED
+
+
+def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO) -> Manifest:
+    """Sales files -> the current snapshot of a directory, with progress and a summary on `stream`."""
+    from etl.progress import bar
+    from etl.run import run
+    from etl.store import DirectoryStore
+    from etl.summary import summary
+
+    job, store = job_of(choices, now), DirectoryStore(out)
     notes: list[str] = []
     with store.staging() as directory, bar(stream) as step:
         manifest = store.adopt(run(sources, job, directory, step, notes.append), directory)

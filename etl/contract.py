@@ -267,6 +267,14 @@ class Source(_Part):
     duplicates_dropped: bool
 
 
+class UnknownCode(_Part):
+    """A code whose lines count as products and that may be a service: no digit in it, where nearly all have one."""
+
+    sku: Annotated[str, Field(min_length=1)]
+    lines: Whole
+    amount_mills: Annotated[int, Field(strict=True)]
+
+
 class Manifest(_Part):
     """metadata.json. `data_from` and `data_through` are the shop's local dates; `generated_at` is UTC.
 
@@ -285,6 +293,7 @@ class Manifest(_Part):
     rows_in: Whole
     rows_kept: Whole
     artifacts: dict[str, Artifact]
+    unknown_codes: tuple[UnknownCode, ...] = ()
     published_by: Text | None = None
     restored_by: Text | None = None
 

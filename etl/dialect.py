@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 DateOrder = Literal["iso", "dmy", "mdy"]
@@ -23,6 +24,20 @@ _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+
 _DECIMAL_POINT: Final = re.compile(r"\s*[+-]?[0-9,]*\.[0-9]+\s*")
 _ISO_DATE: Final = re.compile(r"\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
 _THOUSANDS: Final = 3  # digits: 1,234 may be either
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person says of times. `dates`: which of 1/12/2010 is the day, None where the file tells.
+
+    `time_zone`: the shop's, whose local time a time with an offset becomes; "" where there are none.
+    """
+
+    dates: DateOrder | None = None
+    time_zone: str = ""
+
+
+NOTHING_SAID: Final = Said()
 
 
 def delimiter_of(header: str) -> str:

@@ -11,6 +11,8 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from etl.errors import SettingsError
+
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
@@ -129,15 +131,32 @@ def _pattern(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", _quoted(path))
 
 
-def connect(spill: Path, input_bytes: int) -> Engine:
+def connect(spill: Path, input_bytes: int, time_zone: str = "") -> Engine:
     """An embedded DuckDB with nothing on disk but what does not fit into memory, which goes to `spill`.
 
     Threads are as many as there are processors, but one for little input: there a second one takes a third more CPU,
     which a small server pays for in credits, and saves no time.
+
+    `time_zone`: whose local time a moment is cast to. Raises SettingsError where there is none of that name.
     """
     backend = ibis.duckdb.connect(temp_directory=str(spill))
     if input_bytes < LITTLE_BYTES:
         backend.con.execute("SET threads = 1")
     backend.con.execute("SET enable_progress_bar = false")
     backend.con.execute("SET autoinstall_known_extensions = false")  # never asks the network
+    if time_zone:
+        _live_in(backend, time_zone)
     return Engine(backend)
+
+
+def _live_in(backend: "Backend", time_zone: str) -> None:
+    import duckdb
+
+    try:
+        backend.con.execute("SET TimeZone = ?", [time_zone])
+    except duckdb.Error as error:
+        raise SettingsError(
+            f"{time_zone!r} is no time zone",
+            expected="a name of the IANA list, like Europe/Berlin",
+            to_do="mend --time-zone, or time_zone in [etl] of settings.toml",
+        ) from error

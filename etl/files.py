@@ -5,6 +5,7 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 
+from etl import rules
 from etl.contract import (
     ARTIFACTS,
     FORMATS,
@@ -34,11 +35,11 @@ OPTIONS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HE
 def write_artifact(engine: Engine, artifact: str, expr: ir.Table, directory: Path) -> Artifact:
     """Compute an artifact once and write both files; the same rows give the same bytes.
 
-    A column that is missing or null where the contract allows none is our bug, and raises as one.
+    A column that is missing, or a rule of etl/rules.py that a row breaks, is our bug, and raises as one.
     """
     columns = ARTIFACTS[artifact]
     engine.keep(artifact, expr)
-    rows = _whole_rows(engine, artifact, columns)
+    rows = _sound_rows(engine, artifact)
     for fmt in FORMATS:
         shown = ", ".join(_selected(column, fmt) for column in columns)
         engine.copy(f'SELECT {shown} FROM "{artifact}"', directory / file_name(artifact, fmt), OPTIONS[fmt])
@@ -51,14 +52,16 @@ def write_parquet(engine: Engine, expr: ir.Table, path: Path) -> None:
     engine.copy(engine.query(expr), path, OPTIONS["parquet"])
 
 
-def _whole_rows(engine: Engine, artifact: str, columns: tuple[Column, ...]) -> int:
-    """How many rows the artifact has, none of them with a null that the contract does not allow."""
-    needed = [column.name for column in columns if not column.nullable]
-    missing = ", ".join(f'count(*) - count("{name}")' for name in needed)
-    ((rows, *nulls),) = engine.rows(f'SELECT count(*), {missing} FROM "{artifact}"')
-    holes = {name: count for name, count in zip(needed, nulls, strict=True) if count}
-    if holes:
-        raise AssertionError(f"{artifact} has nulls where the contract allows none: {holes}")
+def _sound_rows(engine: Engine, artifact: str) -> int:
+    """How many rows the artifact has, no rule broken by any of them."""
+    ((rows, *broken),) = engine.rows(rules.counted(artifact))
+    for rule, count in zip(rules.rules(artifact), broken, strict=True):
+        if count:
+            found = "\n".join(f"    {row}" for row in engine.rows(rules.shown(artifact, rule)))
+            columns = ", ".join(rule.columns)
+            raise AssertionError(
+                f"{artifact} is not written: {count:,} rows break the rule {rule.words!r} of {columns}:\n{found}"
+            )
     return int(rows)
 
 

@@ -9,6 +9,8 @@ from ibis import _
 
 SAMPLE_ROWS = 500
 SCORES = 5
+UNKNOWN_CODES = 20
+UNUSUAL_SHARE = 0.05  # of the lines: in a shop that names its products without digits such a code tells nothing
 
 # Least recency score, least frequency score, name in the words of marketing teams; the first that fits.
 SEGMENTS = (
@@ -223,6 +225,16 @@ def sample_kpis(lines: ir.Table) -> ir.Table:
     columns = ["invoice", "sku", "description", "quantity", "at", "unit_mills", "customer_id", "country"]
     order = ["at", "invoice", "sku", "quantity", "unit_mills", "description", "customer_id", "country", "kind"]
     return lines.select(*columns, "amount", "kind", "service").order_by(order).limit(SAMPLE_ROWS)
+
+
+def unknown_codes(lines: ir.Table) -> ir.Table:
+    """sku, lines, amount (mills) of codes without a digit, most lines first, where most products have one in theirs."""
+    products = lines.filter(~_.service)
+    codes = products.group_by("sku").agg(line_count=_.count(), amount=_.amount.sum())
+    plain = ~codes.sku.re_search("[0-9]")
+    judged = codes.mutate(plain=plain, share=_.line_count.sum(where=plain).over() / _.line_count.sum().over())
+    rare = judged.filter(judged.plain & (judged.share <= UNUSUAL_SHARE))
+    return rare.select("sku", "line_count", "amount").order_by(ibis.desc("line_count"), "sku").limit(UNKNOWN_CODES)
 
 
 def _most_frequent(lines: ir.Table, key: str, value: str) -> ir.Table:

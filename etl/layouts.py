@@ -1,11 +1,11 @@
 """Source layouts: which column of a shop's export is which, and which codes are services; how a header tells. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from etl.errors import SettingsError, SourceError
-from etl.orders import EXPORTS, SERVICES
+from etl.orders import CANCELLATION, EXPORTS, SERVICES
 
 BY_HEADER: Final = "auto"
 CUSTOM: Final = "custom"
@@ -15,11 +15,16 @@ CANONICAL: Final = ("invoice", "sku", "description", "quantity", "at", "price", 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one kind of export names its columns (canonical name -> header) and its service codes."""
+    """How one kind of export names its columns (canonical name -> header) and its service codes.
+
+    `cancellation` and `bad_debt`: what such an invoice begins with, in capitals; "" where none is told so.
+    """
 
     name: str
     columns: Mapping[str, str]
     service_codes: frozenset[str]
+    cancellation: str = ""
+    bad_debt: str = ""
 
 
 ONLINE_RETAIL = Layout(
@@ -56,6 +61,8 @@ ONLINE_RETAIL = Layout(
         ]
     )
     | {"BANK CHARGES"},
+    cancellation="C",
+    bad_debt="A",
 )
 
 ONLINE_RETAIL_II = replace(
@@ -66,7 +73,7 @@ ONLINE_RETAIL_II = replace(
 
 # Turned into lines of canonical columns before they are read.
 OF_ORDERS: Mapping[str, Layout] = {
-    name: Layout(name=name, columns={name: name for name in CANONICAL}, service_codes=SERVICES) for name in EXPORTS
+    name: Layout(name, {name: name for name in CANONICAL}, SERVICES, cancellation=CANCELLATION) for name in EXPORTS
 }
 OF_LINES: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II)}
 LAYOUTS: Mapping[str, Layout] = {**OF_LINES, **OF_ORDERS}
@@ -84,13 +91,22 @@ USUAL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def chosen(name: str, columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout | None:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a shop says of an export of its own. `columns`: canonical name -> header, "" for none."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    service_codes: Iterable[str] = ()
+    cancellation: str = ""
+
+
+def chosen(name: str, own: Own) -> Layout | None:
     """The layout that settings and flags name; None where each file's header is to tell. Raises Source-, SettingsError.
 
-    `columns`: the shop's own, canonical name -> header, "" for none; where there is one they win over BY_HEADER.
+    Where the shop has named a column of its own, that wins over BY_HEADER.
     """
-    if name == CUSTOM or (name == BY_HEADER and any(columns.values())):
-        return _custom(columns, service_codes)
+    if name == CUSTOM or (name == BY_HEADER and any(own.columns.values())):
+        return _custom(own)
     if name == BY_HEADER:
         return None
     if name not in LAYOUTS:
@@ -102,7 +118,8 @@ def chosen(name: str, columns: Mapping[str, str], service_codes: Iterable[str]) 
     return LAYOUTS[name]
 
 
-def _custom(columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout:
+def _custom(own: Own) -> Layout:
+    columns = own.columns
     lacking = [name for name in NEEDED if not columns.get(name)]
     strays = [name for name in columns if name not in CANONICAL]
     if lacking or strays:
@@ -112,7 +129,9 @@ def _custom(columns: Mapping[str, str], service_codes: Iterable[str]) -> Layout:
             expected=f"{', '.join(NEEDED)}, and of the rest of {', '.join(CANONICAL)} what the export has",
             to_do="mend [etl.columns] in settings.toml: canonical name = the header in the file",
         )
-    return Layout(CUSTOM, {name: header for name, header in columns.items() if header}, frozenset(service_codes))
+    named = {name: header for name, header in columns.items() if header}
+    codes = frozenset(code.strip().upper() for code in own.service_codes)
+    return Layout(CUSTOM, named, codes, cancellation=own.cancellation.strip().upper())
 
 
 def recognised(header: Sequence[str]) -> Layout | None:

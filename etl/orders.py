@@ -22,6 +22,7 @@ OFFSET: Final = re.compile(r"\s*(?:[+-][0-9]{2}:?[0-9]{2}|Z|UTC)$")
 CUSTOMER_LETTERS: Final = 16
 Row = Mapping[str, str]
 Line = tuple[str, str, str, str, str, str, str, str]  # as CANONICAL of the layouts, in its order
+CANCELLATION: Final = "C"  # what the invoice of a cancellation begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ def _order(order: str, rows: Sequence[Row], export: Orders) -> Iterator[Line]:
     for sku, title, quantity, price in made:
         yield (invoice, sku, title, quantity, at, price, *who)
     for sku, title, quantity, price in _back(rows, made, sold, export):
-        yield (f"C{invoice}", sku, title, quantity, _local(_first(rows, export.cancelled_at)) or at, price, *who)
+        when = _local(_first(rows, export.cancelled_at)) or at
+        yield (f"{CANCELLATION}{invoice}", sku, title, quantity, when, price, *who)
 
 
 def _line(row: Row, price: str, export: Orders) -> tuple[str, str, str, str]:

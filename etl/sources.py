@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from isal import igzip, isal_zlib
 
 from etl import dialect
-from etl.dialect import DateOrder
+from etl.dialect import NOTHING_SAID, DateOrder, Said
 from etl.engine import Engine
 from etl.errors import SourceError
 from etl.layouts import CANONICAL, LAYOUTS, Layout, nearest, proposed, recognised
@@ -38,6 +39,10 @@ HEADER_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
 USUAL_TIME = "20__-__-__ __:__:__"
 ISO_TIME = r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
+TIME_WITH_OFFSET = (
+    r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+    r"\s?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
+)
 WHOLE_NUMBER = r"^\s*[+-]?[0-9]{1,12}([.]0*)?\s*$"
 DECIMAL_NUMBER = r"^\s*[+-]?([0-9]{1,12}([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,2})?\s*$"
 FIRST_VISIBLE = "!"  # every blank, tab and line end sorts before it
@@ -71,12 +76,16 @@ class SourceText:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How the cells of one file are written. `dates`: the order of day and month; `half_days`: times with AM and PM."""
+    """How the cells of one file are written. `dates`: the order of day and month; `half_days`: times with AM and PM.
+
+    `offsets`: times with an offset are readable.
+    """
 
     columns: Mapping[str, int]
     decimal_comma: bool = False
     dates: DateOrder = "iso"
     half_days: bool = False
+    offsets: bool = False
 
 
 def layout_of(sources: Sequence[SourceText]) -> Layout:
@@ -170,19 +179,19 @@ def read(
     sources: Sequence[SourceText],
     layout: Layout,
     then: Callable[[ir.Table], ir.Table],
-    dates: DateOrder | None = None,
+    said: Said = NOTHING_SAID,
 ) -> ir.Table:
     """Read every file once: canonical lines, with `file` (position in `sources`) and `seen`, and what `then` adds.
 
     `seen` is null, or the cells as they stand in the file where one of them is not readable. Raises SourceError when
-    a file cannot be read to its end, or leaves open which of 1/12/2010 is the day; `dates` decides that.
+    a file cannot be read to its end, or leaves open which of 1/12/2010 is the day; `said.dates` decides that.
     """
     parts = []
     for position, source in enumerate(sources):
         columns = _columns(source, layout)
         with _opening(source.path):
             rows = _rows(engine, source, position)
-            writing = _writing(engine, source, rows, columns, dates)
+            writing = _writing(engine, source, rows, columns, said)
             kept = engine.keep(_name(position), then(_canonical(rows, writing, position)))
             repaired = _repaired(engine, source, writing, position) if source.kind == "csv" else None
             if repaired is not None:
@@ -404,18 +413,16 @@ def _rows(engine: Engine, source: SourceText, position: int) -> ir.Table:
     return engine.scan_csv(f"text_{position}", source.plain, names, source.delimiter)
 
 
-def _writing(
-    engine: Engine, source: SourceText, rows: ir.Table, columns: Mapping[str, int], dates: DateOrder | None
-) -> Writing:
+def _writing(engine: Engine, source: SourceText, rows: ir.Table, columns: Mapping[str, int], said: Said) -> Writing:
     """How this file's prices and dates are written, by its first lines; by all where the day could be the month."""
     price, at = (rows[_c(columns[name])] for name in ("price", "at"))
     first = _first_rows(engine, source, rows, (columns["price"], columns["at"]))
     comma = price.type().is_string() and dialect.has_decimal_comma([row[0] for row in first])
     order: DateOrder = "iso"
     if at.type().is_string() and dialect.has_other_dates([row[1] for row in first]):
-        order = dates if dates in ("dmy", "mdy") else _order(engine, source, at)
+        order = said.dates or _order(engine, source, at)
     half_days = at.type().is_string() and dialect.has_half_days([row[1] for row in first])
-    return Writing(columns, decimal_comma=comma, dates=order, half_days=half_days)
+    return Writing(columns, decimal_comma=comma, dates=order, half_days=half_days, offsets=bool(said.time_zone))
 
 
 def _first_rows(engine: Engine, source: SourceText, rows: ir.Table, places: tuple[int, int]) -> list[tuple[str, str]]:
@@ -571,7 +578,7 @@ def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
         "sku": _text(cell["sku"]).upper(),
         "description": _description(cell["description"]),
         "quantity": _quantity(cell["quantity"]),
-        "at": _time(cell["at"]),
+        "at": _time(cell["at"], offsets=writing.offsets),
         "unit_mills": _mills(cell["price"]),
         "customer_id": _identifier(cell["customer_id"]),
         "country": _text(cell["country"]),
@@ -658,16 +665,29 @@ def _sane(number: ir.FloatingColumn) -> ir.BooleanColumn:
     return ~number.isnan() & (number.abs() <= LARGEST_NUMBER)
 
 
-def _time(cell: ir.Column) -> ir.TimestampColumn:
-    """The shop's local time. A time with an offset is not readable: which local time it means is not known."""
+def _time(cell: ir.Column, *, offsets: bool) -> ir.TimestampColumn:
+    """The shop's local time. A time with an offset is readable where `offsets`: the engine lives in the shop's zone."""
     kind = cell.type()
     if kind.is_string():
         usual = (cell.like(USUAL_TIME), cell.try_cast("timestamp"))
-        return ibis.cases(usual, (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp")))
+        iso = (cell.re_search(ISO_TIME), cell.strip().try_cast("timestamp"))
+        moment = (cell.re_search(TIME_WITH_OFFSET), _moment(cell))
+        return ibis.cases(usual, iso, *[moment] * offsets)
+    if kind.is_timestamp() and kind.timezone is not None and offsets:
+        cell, kind = _local(cell), dt.timestamp
     if kind.is_date() or (kind.is_timestamp() and kind.timezone is None):
         time = cell.try_cast("timestamp")
         return ibis.ifelse(time.year().between(*YEARS), time, None)
     return ibis.null("timestamp")
+
+
+def _moment(cell: ir.Column) -> ir.TimestampColumn:
+    """DuckDB takes no blank before an offset."""
+    return _local(cell.strip().re_replace(r"\s([+-][0-9:]+)$", r"\1").try_cast("timestamp('UTC')"))
+
+
+def _local(moment: ir.Column) -> ir.TimestampColumn:
+    return moment.cast("timestamp")
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ class EtlSettings(_Section):
     dates: Literal["auto", "dmy", "mdy"] = "auto"
     columns: ColumnSettings = ColumnSettings()
     service_codes: tuple[str, ...] = ()
+    cancellation: str = ""
+    time_zone: str = ""
     out: Path = Path("data/processed")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "GBP"
     drop_duplicates: bool = False

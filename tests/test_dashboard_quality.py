@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dashboard import quality_charts, quality_views
-from etl.contract import REASONS, Manifest, Source, SourceFile
+from etl.contract import REASONS, Manifest, Source, SourceFile, UnknownCode
 from ops.settings import FreshnessSettings
 
 MONDAY = date(2026, 3, 2)
@@ -79,6 +79,13 @@ def test_of_no_line_there_is_no_share():
 def test_duplicates_that_were_dropped_are_a_share_of_what_there_was_before():
     assert quality_views.lines_of(manifest(rows_in=90, duplicates=10, dropped=True)).duplicate_share == 0.1
     assert quality_views.lines_of(manifest(rows_in=100, duplicates=10)).duplicate_share == 0.1
+
+
+def test_codes_that_may_be_services_are_told_with_their_lines_and_amounts():
+    told = manifest().model_copy(update={"unknown_codes": (UnknownCode(sku="PORTO", lines=3, amount_mills=14700),)})
+    table = quality_views.in_units(quality_views.unknown_codes(told), ("amount",))
+    assert table.to_dict("records") == [{"sku": "PORTO", "lines": 3, "amount": 14.7}]
+    assert quality_views.unknown_codes(manifest()).empty
 
 
 def test_the_sample_tells_of_no_customer():

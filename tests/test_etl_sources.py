@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
+from etl.dialect import Said
 from etl.errors import SettingsError, SourceError
-from etl.layouts import chosen
+from etl.layouts import Own, chosen
 from etl.run import Job, run
 from etl.store import DirectoryStore
 
@@ -456,7 +457,9 @@ SALES = [
 
 def as_computed(directory, paths, **options):
     directory.mkdir()
-    job = Job(None, "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test", **options)
+    said = Said(options.pop("dates", None), options.pop("time_zone", ""))
+    layout = options.pop("layout", None)
+    job = Job(layout, "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test", said=said, **options)
     manifest = run(paths, job, directory)
     return hashes(manifest), manifest
 
@@ -568,7 +571,7 @@ def test_a_header_of_no_layout_gets_a_mapping_that_works_when_it_is_pasted(tmp_p
     columns = mapping["etl"]["columns"]
     assert columns["description"] == columns["customer_id"] == columns["country"] == ""
     (tmp_path / "b").mkdir()
-    job = Job(chosen("auto", columns, ["A"]), "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test")
+    job = Job(chosen("auto", Own(columns, ["a "])), "GBP", datetime(2026, 11, 22, 6, tzinfo=UTC), "test")
     manifest = run([path], job, tmp_path / "b")
     ((line),) = pq.read_table(tmp_path / "b" / "sample_kpis.parquet").to_pylist()
     assert (line["invoice"], line["sku"], line["amount"], line["customer_id"], line["service"]) == (
@@ -590,13 +593,70 @@ ALL_NEEDED = dict.fromkeys(("invoice", "sku", "quantity", "at", "price"), "x")
 )
 def test_a_mapping_that_says_too_little_or_too_much_is_refused(columns, said):
     with pytest.raises(SettingsError, match=said):
-        chosen("custom", columns, [])
+        chosen("custom", Own(columns))
 
 
 def test_the_columns_of_the_settings_as_they_are_shipped_are_none() -> None:
     shipped = tomllib.loads((Path(__file__).parent.parent / "settings.toml").read_text())["etl"]["columns"]
     assert set(shipped.values()) == {""}
-    assert chosen("auto", shipped, []) is None
+    assert chosen("auto", Own(shipped)) is None
+
+
+OWN_COLUMNS = {"invoice": "Order", "sku": "Item", "quantity": "Qty", "at": "Date", "price": "Price"}
+OWN = "Order,Item,Qty,Date,Price\n"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kinds"),
+    [("", ["sale", "sale", "sale", "cancellation"]), ("ca", ["sale", "cancellation", "sale", "cancellation"])],
+)
+def test_in_an_export_of_ones_own_the_first_letter_of_an_invoice_means_only_what_was_said(tmp_path, prefix, kinds):
+    path = tmp_path / "own.csv"
+    lines = ["A1,X1,1,2026-03-01,2", "CA-2,X1,1,2026-03-02,2", "C3,X1,1,2026-03-03,2", "4,X1,-1,2026-03-04,2"]
+    path.write_text(OWN + "\n".join(lines) + "\n")
+    as_computed(tmp_path / "out", [path], layout=chosen("auto", Own(OWN_COLUMNS, cancellation=prefix)))
+    assert [line["kind"] for line in kept(tmp_path / "out")] == kinds
+
+
+MOMENTS = [
+    ("2026-03-29T00:30:00Z", "2026-03-29 01:30:00"),  # before the clocks go forward in Berlin, and after
+    ("2026-03-29T01:30:00Z", "2026-03-29 03:30:00"),
+    ("2026-07-01 23:30:00+00:00", "2026-07-02 01:30:00"),
+    ("2026-07-01 10:00 -0500", "2026-07-01 17:00:00"),
+    ("2026-12-01T10:00:00.250 UTC", "2026-12-01 11:00:00.250000"),
+    ("2026-12-01 10:00:00", "2026-12-01 10:00:00"),
+    ("2026-12-01", "2026-12-01 00:00:00"),
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_moment_with_an_offset_is_the_shops_local_time_where_its_zone_is_told(tmp_path, kind):
+    path = tmp_path / f"moments.{kind}"
+    rows = [f"{number},X1,1,{moment},2" for number, (moment, _) in enumerate(MOMENTS)]
+    wanted = [local for _, local in MOMENTS]
+    if kind == "csv":
+        path.write_text(OWN + "\n".join(rows) + "\n")
+    else:
+        at = pa.array([datetime.fromisoformat("2026-03-29T00:30:00+00:00")], pa.timestamp("us", "America/New_York"))
+        cells = {"Order": ["0"], "Item": ["X1"], "Qty": [1], "Date": at, "Price": [2.0]}
+        pq.write_table(pa.table(cells), path)
+        wanted = wanted[:1]
+    as_computed(tmp_path / "out", [path], layout=chosen("auto", Own(OWN_COLUMNS)), time_zone="Europe/Berlin")
+    assert [str(line["at"]) for line in sorted(kept(tmp_path / "out"), key=lambda line: line["invoice"])] == wanted
+
+
+def test_a_moment_with_an_offset_is_malformed_where_no_zone_is_told(tmp_path):
+    path = tmp_path / "moments.csv"
+    path.write_text(OWN + "1,X1,1,2026-03-29T00:30:00Z,2\n2,X1,1,2026-03-29,2\n")
+    as_computed(tmp_path / "out", [path], layout=chosen("auto", Own(OWN_COLUMNS)))
+    assert [reason for reason, _ in quarantined(tmp_path / "out")] == ["malformed"]
+
+
+def test_a_zone_that_is_not_there_is_a_mistake_in_the_settings(tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_text(retold(SALES))
+    with pytest.raises(SettingsError, match="'Europe/Atlantis' is no time zone"):
+        as_computed(tmp_path / "out", [path], time_zone="Europe/Atlantis")
 
 
 def test_that_a_file_was_taken_for_windows_1252_is_said(tmp_path):

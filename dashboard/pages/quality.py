@@ -39,6 +39,11 @@ GAP_COLUMNS = {
     "usual_orders": _WHOLE("Usual orders", help="The median orders of these weekdays, over days that had any."),
     "other_bookings": _WHOLE("Days with bookings", help="Returns or charges were booked there, but no sale."),
 }
+CODE_COLUMNS = {
+    "sku": st.column_config.TextColumn("Code"),
+    "lines": _WHOLE("Lines"),
+    "amount": st.column_config.NumberColumn("Amount", format="accounting"),
+}
 SOURCE_COLUMNS = {
     "file": st.column_config.TextColumn("File"),
     "rows": _WHOLE("Lines"),
@@ -85,6 +90,7 @@ def render(around: Around) -> None:
     _facts(lines, days, tables["gaps"], quality_views.known_share(snapshot.frames))
     _quarantine(lines, tables["quarantine"], figures["quarantine"])
     _days(days, tables, figures["days"])
+    _codes(snapshot, tables["codes"])
     with st.grid(2, min_column_width=320, gap="small"):
         with card(
             "What was checked",
@@ -189,6 +195,21 @@ def _days(days: Days, tables: dict[str, pd.DataFrame], figure: go.Figure) -> Non
                 st.dataframe(gaps, hide_index=True, column_config=GAP_COLUMNS, key="gaps-table")
 
 
+def _codes(snapshot: Snapshot, table: pd.DataFrame) -> None:
+    """Nothing where there is none: most shops have no such code."""
+    if table.empty:
+        return
+    with card(
+        "Codes that may be no products",
+        key="codes",
+        note="They have no digit, as nearly all others have, and count as products. Postage or fees? "
+        f"Then name them in [etl] service_codes. Amounts in {snapshot.manifest.currency}.",
+        file=partial(csv, table, ("amount",)),
+    ):
+        shown = quality_views.in_units(table, ("amount",))
+        st.dataframe(shown, hide_index=True, column_config=CODE_COLUMNS, key="codes-table")
+
+
 def _duplicates(lines: Lines) -> str:
     told = f"{text.count(lines.duplicates)} exact duplicates, {'left out' if lines.dropped else 'kept and counted'}."
     overlap = f" {text.count(lines.overlap)} lines of invoices that another file holds too, taken once."
@@ -238,6 +259,7 @@ def _computed(
         "gaps": quality_views.gaps(daily, days),
         "checks": quality_views.checks(manifest, _snapshot.frames, days),
         "sources": quality_views.sources(manifest),
+        "codes": quality_views.unknown_codes(manifest),
         "sample": quality_views.in_units(quality_views.sample(_snapshot.sample), SAMPLE_MONEY),
     }
     return days, tables, {"quarantine": quality_charts.quarantine(reasons), "days": quality_charts.days(months)}
