@@ -23,6 +23,9 @@ DEMO_DIRECTORY = Path(".demo")
 STACK_OUTPUTS = Path("data/stack.json")
 REHEARSAL_DIRECTORY = Path(".rehearsal")  # what the commands said
 SOURCE_HELP = "a CSV (.gz, .zip), Parquet or XLSX file, a directory or a quoted pattern; may be given several times"
+SOURCES_HELP = (
+    "a CSV (.gz, .zip), Parquet or XLSX file, directory, quoted pattern or s3://...; may be given several times"
+)
 
 
 UNTOUCHED = "what was there before is untouched"
@@ -124,7 +127,7 @@ def _until_ctrl_c(story: Any, running: Any, *, once: bool) -> None:
 
 
 ETL_HELP = {
-    "source": f"{SOURCE_HELP} (default: [etl] source)",
+    "source": f"{SOURCES_HELP} (default: [etl] source)",
     "layout": "how the export names its columns (default: [etl] layout)",
     "dates": "which of 1/12/2010 is the day: dmy or mdy (default: [etl] dates)",
     "out": "the directory of the snapshot (default: [etl] out)",
@@ -275,8 +278,8 @@ def _count(flag: str, text: str) -> int:
     return int(text)
 
 
-def _sources(settings: Settings, named: Sequence[str] | None) -> list[Path]:
-    found = [Path(path) for path in named or ()] or list(settings.etl.source)
+def _sources(settings: Settings, named: Sequence[str] | None) -> list[str]:
+    found = list(named or settings.etl.source)
     if not found:
         raise SourceError(
             "no sales file is named",
@@ -637,9 +640,9 @@ def _screen(c: object, settings: Settings, *, as_json: bool) -> tuple[str, int]:
 def _around(settings: Settings) -> Any:
     """How everything beside the host is asked; of AWS only where the host or the stack is there."""
     from etl.store import open_reader, s3_client
-    from ops.around import SHOWN_CHANGES, Asked, published
+    from ops.around import SHOWN_CHANGES, Asked, once, published
     from ops.audit.kept import Book
-    from ops.cloud.instances import ec2_client, running
+    from ops.cloud.instances import running
     from ops.cloud.stacks import clients
     from ops.cloud.standing import credits_left, drift
     from ops.uptime.gather import gather
@@ -649,15 +652,18 @@ def _around(settings: Settings) -> Any:
     samples = settings.uptime.directory
     book = Book(s3_client, settings.s3.bucket, settings.audit.unsent)
 
-    def host_id() -> str:
-        return running(settings.host.name, ec2_client()).id
+    aws = once(clients)  # drift and credits share them: to make them takes a good part of the time there is
+
+    def cpu_credits() -> float | None:
+        ec2: Any = aws().ec2
+        return credits_left(aws(), running(settings.host.name, ec2).id, now())
 
     return Asked(
         manifest=lambda: published(open_reader(settings.store_address)),
         uptime=(lambda: gather(samples, now=now(), rules=rules_of(settings.uptime))) if samples.exists() else None,
         changes=(lambda: book.newest(10 * SHOWN_CHANGES, now())) if settings.audit.s3 else None,
-        drift=(lambda: drift(clients(), settings)) if on_aws else None,
-        credits=(lambda: credits_left(clients(), host_id(), now())) if on_aws else None,
+        drift=(lambda: drift(aws(), settings)) if on_aws else None,
+        credits=cpu_credits if on_aws else None,
     )
 
 

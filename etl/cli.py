@@ -4,7 +4,9 @@ import argparse
 import re
 import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
@@ -33,10 +35,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--source",
         action="append",
-        type=Path,
         required=True,
         metavar="PATH",
-        help="a CSV (also .gz, .zip), Parquet or XLSX file, or a directory; may be given several times",
+        help="a CSV (also .gz, .zip), Parquet or XLSX file, a directory, or s3://...; may be given several times",
     )
     made.add_argument(
         "--out",
@@ -151,18 +152,37 @@ def job_of(choices: Choices, now: datetime) -> "Job":
     return Job(chosen(choices.layout, own), choices.currency, now, code_version(), choices.drop_duplicates, said)
 
 
-def look(sources: Sequence[Path], choices: Choices, *, now: datetime, out: TextIO, stream: TextIO) -> ExitCode:
+@contextmanager
+def at_hand(sources: Sequence[str | Path], step: Callable[[str], None]) -> Iterator[list[Path]]:
+    """The sources on this machine's disk; those on S3 are fetched, and lie here as long as the block lasts."""
+    from etl.store import SCHEME, fetched, s3_client
+
+    with ExitStack() as stack:
+        found: list[Path] = []
+        for source in sources:
+            if str(source).startswith(SCHEME):
+                step(f"fetching {source}")
+                directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="kpi-ops-sales-"))
+                found += fetched(s3_client(), str(source), Path(directory))
+            else:
+                found.append(Path(source))
+        yield found
+
+
+def look(sources: Sequence[str | Path], choices: Choices, *, now: datetime, out: TextIO, stream: TextIO) -> ExitCode:
     """Say on `out` what is in sales files, and write nothing; CHECK_FAILED where no line of them would count."""
     from etl.check import check, told
     from etl.progress import bar
 
-    with bar(stream) as step:
-        found = check(sources, job_of(choices, now), step)
+    with bar(stream) as step, at_hand(sources, step) as paths:
+        found = check(paths, job_of(choices, now), step)
     print(told(found), file=out)
     return ExitCode.GOOD if found.rows_kept else ExitCode.CHECK_FAILED
 
 
-def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO) -> Manifest:
+def make_snapshot(
+    sources: Sequence[str | Path], out: Path, choices: Choices, *, now: datetime, stream: TextIO
+) -> Manifest:
     """Sales files -> the current snapshot of a directory, with progress and a summary on `stream`."""
     from etl.progress import bar
     from etl.run import run
@@ -171,8 +191,8 @@ def make_snapshot(sources: Sequence[Path], out: Path, choices: Choices, *, now: 
 
     job, store = job_of(choices, now), DirectoryStore(out)
     notes: list[str] = []
-    with store.staging() as directory, bar(stream) as step:
-        manifest = store.adopt(run(sources, job, directory, step, notes.append), directory)
+    with store.staging() as directory, bar(stream) as step, at_hand(sources, step) as paths:
+        manifest = store.adopt(run(paths, job, directory, step, notes.append), directory)
     for note in notes:
         print(f"note: {note}", file=stream)
     print(summary(manifest, store), file=stream)

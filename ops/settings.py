@@ -47,8 +47,8 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
 def _paths(value: object) -> object:
-    """In the environment several paths stand as in PATH, with colons between."""
-    return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
+    """In the environment several stand as in PATH, with colons between; that of s3:// is none."""
+    return [path for path in re.split(r":(?!//)", value) if path] if isinstance(value, str) else value
 
 
 class _Section(BaseModel):
@@ -71,7 +71,7 @@ class ColumnSettings(_Section):
 class EtlSettings(_Section):
     """[etl]"""
 
-    source: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = ()
+    source: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_paths)] = ()
     layout: str = "auto"
     dates: Literal["auto", "dmy", "mdy"] = "auto"
     columns: ColumnSettings = ColumnSettings()

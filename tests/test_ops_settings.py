@@ -91,8 +91,8 @@ def test_a_named_file_must_exist(tmp_path):
 
 def test_sales_files_stand_in_the_environment_as_in_path(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KPI_ETL__SOURCE", "/a/one.csv:/b/two.csv")
-    assert load().etl.source == (Path("/a/one.csv"), Path("/b/two.csv"))
+    monkeypatch.setenv("KPI_ETL__SOURCE", "/a/one.csv:s3://shop/exports/:/b/two.csv")
+    assert load().etl.source == ("/a/one.csv", "s3://shop/exports/", "/b/two.csv")
 
 
 @pytest.mark.parametrize(("name", "value"), [("KPI_ETL", "{bad"), ("KPI_S3", ""), ("KPI_UPTIME__CONTROL_URLS", "x")])

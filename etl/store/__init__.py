@@ -11,10 +11,12 @@ from etl.store.history import Publication, lost_files, publications, restore
 from etl.store.publish import Overtaken, Published, Run, publish
 from etl.store.reader import Current, Held, SnapshotReader, file_name, sha256
 from etl.store.s3 import Base, S3Store
+from etl.store.sales import SCHEME, fetched
 from etl.store.whole import Whole, nothing_at_hand, whole
 from etl.store.wire import Patience, s3_client
 
 __all__ = [
+    "SCHEME",
     "Base",
     "Current",
     "DirectoryStore",
@@ -31,6 +33,7 @@ __all__ = [
     "Whole",
     "cache_of",
     "changes",
+    "fetched",
     "file_name",
     "lost_files",
     "nothing_at_hand",
