@@ -1,10 +1,11 @@
 """What `fab status` shows beside the host: data, uptime, changes, drift, credits; each asked for so long only."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from etl.contract import Manifest
 from etl.errors import KpiOpsError, NothingPublished
@@ -17,7 +18,8 @@ from ops.settings import Settings
 from ops.uptime.report import Report, TargetReport
 from ops.words import moment, plain
 
-LIMIT_S: Final = 2.5  # one screen, at once: what takes longer is not known this time
+T = TypeVar("T")
+LIMIT_S: Final = 1.8  # one screen, at once: what takes longer is not known this time
 SHOWN_CHANGES: Final = 3
 FEW_CREDITS: Final = 10.0  # of CPU: with none left a burstable instance is slow, a t2.micro at a tenth of a CPU
 CREDITS_BACK: Final = timedelta(minutes=30)
@@ -50,6 +52,20 @@ class Line:
     told: str
     wrong: str = ""
     values: Any = None
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Made when it is first asked for; whoever asks meanwhile waits, and has the same one."""
+    made: list[T] = []
+    making = threading.Lock()
+
+    def ask() -> T:
+        with making:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return ask
 
 
 def published(reader: SnapshotReader) -> Manifest:

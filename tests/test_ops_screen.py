@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ import pytest
 from etl.errors import ExitCode, HostUnreachable, StoreError
 from etl.store import open_reader
 from ops import screen
-from ops.around import Asked, Line, lines, look, published
+from ops.around import Asked, Line, lines, look, once, published
 from ops.audit.change import Change
 from ops.cloud.standing import credits_left, drift
 from ops.doctor.check import Bug, Late
@@ -195,3 +196,22 @@ def test_a_host_that_does_not_answer_keeps_nobody_from_seeing_the_rest():
     document = json.loads(screen.as_json(AWAY, [line], NOW))
     assert (document["exit_code"], document["around"]) == (3, {"published": [{"run_id": "1"}]})
     assert "ann@host does not answer" in document["error"]
+
+
+def test_what_several_ask_for_at_once_is_made_once_and_again_only_after_a_failure():
+    made, may_go_on = [], threading.Event()
+
+    def make():
+        made.append(len(made))
+        may_go_on.wait(10)
+        if len(made) == 1:
+            raise OSError("not yet")
+        return made[-1]
+
+    ask = once(make)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(ask) for _ in range(4)]
+        may_go_on.set()
+        failed = [answer for answer in answers if answer.exception()]
+        assert [answer.result() for answer in answers if answer not in failed] == [1, 1, 1]
+    assert made == [0, 1]

@@ -46,8 +46,9 @@ def clients(session: "boto3.Session | None" = None) -> Clients:
         def client(service: Any) -> Any:
             return answering(asked.client(service, config=config))
 
+        stacks = asked.client("cloudformation", config=config)
         return Clients(
-            cloudformation=client("cloudformation"),
+            cloudformation=answering(stacks),
             ec2=client("ec2"),
             s3=client("s3"),
             sts=client("sts"),
@@ -57,7 +58,7 @@ def clients(session: "boto3.Session | None" = None) -> Clients:
             logs=client("logs"),
             sns=client("sns"),
             tagging=client("resourcegroupstaggingapi"),
-            region=asked.client("cloudformation", config=config).meta.region_name,
+            region=stacks.meta.region_name,
         )
     except (BotoCoreError, ValueError) as error:
         raise _unusable(error) from error

@@ -1,6 +1,7 @@
 """`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
 
-Others are demo, publish, years, truth, dashboard, deploy (needs root), fresh; and, only where it is named, soak.
+Others are demo, publish, years, truth, dashboard, deploy and operator (need root), fresh; and, only where it is named,
+soak.
 """
 
 import gzip
@@ -17,6 +18,7 @@ from pathlib import Path
 from tests.bench.dashboard import dashboard
 from tests.bench.deploy import deploy
 from tests.bench.measure import in_turn, run, table
+from tests.bench.operator import operator
 from tests.bench.publish import publish
 from tests.bench.soak import soak
 from tests.bench.truth import truth
@@ -99,7 +101,7 @@ def fresh(directory: Path) -> None:
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    every = {each.__name__: each for each in (etl, demo, publish, years, truth, dashboard, deploy, fresh)}
+    every = {each.__name__: each for each in (etl, demo, publish, years, truth, dashboard, deploy, operator, fresh)}
     named = every | {soak.__name__: soak}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:

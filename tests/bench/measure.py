@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +17,32 @@ class Run:
     cpu_s: float
     wall_s: float
     peak_mib: float
+    status: int = 0
 
 
-def run(command: Sequence[str], directory: Path | None = None) -> Run:
-    """Run a command to its end and account for it. Raises where it fails: a failed run is no measurement."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read() if process.stderr else b""
+def run(
+    command: Sequence[str],
+    directory: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    ends: Sequence[int] = (0,),
+    out: Path | None = None,
+) -> Run:
+    """Run a command to its end and account for it. Raises where it fails: a failed run is no measurement.
+
+    `ends`: the exit statuses with which it has done its work. `out`: where what it prints is kept.
+    """
+    with Path(out or os.devnull).open("wb") as printed:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=directory, env=environ, stdout=printed, stderr=subprocess.PIPE)
+        said = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in ends:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.decode()}")
     scale = 2**20 if sys.platform == "darwin" else 2**10
-    return Run(used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss / scale)
+    wall_s = time.perf_counter() - began
+    return Run(used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / scale, process.returncode)
 
 
 def in_turn(commands: Sequence[Sequence[str]], runs: int) -> list[list[Run]]:
