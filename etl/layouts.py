@@ -11,13 +11,15 @@ BY_HEADER: Final = "auto"
 CUSTOM: Final = "custom"
 NEEDED: Final = ("invoice", "sku", "quantity", "at", "price")
 CANONICAL: Final = ("invoice", "sku", "description", "quantity", "at", "price", "customer_id", "country")
+AMOUNT: Final = "amount"  # of the whole line, in an export that has it in place of the price of one piece
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How one kind of export names its columns (canonical name -> header) and its service codes.
 
-    `cancellation` and `bad_debt`: what such an invoice begins with, in capitals; "" where none is told so.
+    `cancellation` and `bad_debt`: what such an invoice begins with, in capitals; "" where none is told so. `more`:
+    columns that it may have, and may do without.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Layout:
     service_codes: frozenset[str]
     cancellation: str = ""
     bad_debt: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 ONLINE_RETAIL = Layout(
@@ -75,7 +78,20 @@ ONLINE_RETAIL_II = replace(
 OF_ORDERS: Mapping[str, Layout] = {
     name: Layout(name, {name: name for name in CANONICAL}, SERVICES, cancellation=CANCELLATION) for name in EXPORTS
 }
-OF_LINES: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II)}
+COMPLETE_JOURNEY = Layout(
+    name="complete_journey",
+    columns={
+        "invoice": "basket_id",
+        "sku": "product_id",
+        "quantity": "quantity",
+        "at": "transaction_timestamp",
+        AMOUNT: "sales_value",
+        "customer_id": "household_id",
+    },
+    service_codes=frozenset(),
+    more={"description": "product_type"},
+)
+OF_LINES: Mapping[str, Layout] = {layout.name: layout for layout in (ONLINE_RETAIL, ONLINE_RETAIL_II, COMPLETE_JOURNEY)}
 LAYOUTS: Mapping[str, Layout] = {**OF_LINES, **OF_ORDERS}
 
 # What exports call their columns, plainly spelt: for the mapping that is proposed, and for nothing else.
@@ -86,6 +102,7 @@ USUAL_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "quantity": ("quantity", "qty", "units", "amount", "count"),
     "at": ("invoicedate", "orderdate", "date", "createdat", "datetime", "timestamp", "time"),
     "price": ("unitprice", "price", "itemprice", "itemcost", "priceperunit", "lineitemprice"),
+    AMOUNT: ("linetotal", "totalprice", "lineamount", "salesvalue", "total", "revenue", "sales"),
     "customer_id": ("customerid", "customer", "clientid", "client", "customernumber", "email"),
     "country": ("country", "billingcountry", "shippingcountry", "region", "market"),
 }
@@ -120,16 +137,17 @@ def chosen(name: str, own: Own) -> Layout | None:
 
 def _custom(own: Own) -> Layout:
     columns = own.columns
-    lacking = [name for name in NEEDED if not columns.get(name)]
-    strays = [name for name in columns if name not in CANONICAL]
+    by_line = bool(columns.get(AMOUNT)) and not columns.get("price")
+    lacking = [name for name in NEEDED if not columns.get(name) and not (by_line and name == "price")]
+    strays = [name for name in columns if name not in (*CANONICAL, AMOUNT)]
     if lacking or strays:
         wrong = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(strays)}"] * bool(strays)
         raise SettingsError(
             f"[etl.columns] {' and '.join(wrong)}",
-            expected=f"{', '.join(NEEDED)}, and of the rest of {', '.join(CANONICAL)} what the export has",
+            expected=f"{', '.join(NEEDED)} (or {AMOUNT}), and of {', '.join(CANONICAL)} what else the export has",
             to_do="mend [etl.columns] in settings.toml: canonical name = the header in the file",
         )
-    named = {name: header for name, header in columns.items() if header}
+    named = {name: header for name, header in columns.items() if header and (by_line or name != AMOUNT)}
     codes = frozenset(code.strip().upper() for code in own.service_codes)
     return Layout(CUSTOM, named, codes, cancellation=own.cancellation.strip().upper())
 
@@ -146,22 +164,27 @@ def plain(name: str) -> str:
 
 
 def nearest(header: Sequence[str]) -> tuple[Layout, list[str]]:
-    """The layout of which a header lacks fewest columns, and those."""
+    """The layout of which a header lacks the smallest share of columns, and those."""
     there = {plain(name) for name in header}
     lacking = {
         layout.name: [name for name in layout.columns.values() if plain(name) not in there]
         for layout in OF_LINES.values()
     }
-    best = min(OF_LINES.values(), key=lambda layout: len(lacking[layout.name]))
+    best = min(OF_LINES.values(), key=lambda layout: len(lacking[layout.name]) / len(layout.columns))
     return best, lacking[best.name]
 
 
 def proposed(header: Sequence[str]) -> str:
     """A mapping to be pasted into settings.toml; what no column is called like is left empty."""
     named = {plain(name): name for name in reversed(header)}
+    found = {
+        canonical: next((named[name] for name in names if name in named), "")
+        for canonical, names in USUAL_NAMES.items()
+    }
+    if found["price"] or not found[AMOUNT]:
+        del found[AMOUNT]
     lines = []
-    for canonical, names in USUAL_NAMES.items():
-        found = next((named[name] for name in names if name in named), "")
-        quoted = found.replace("\\", "\\\\").replace('"', '\\"')
+    for canonical, name in found.items():
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'{canonical} = "{quoted}"')
     return "\n".join(["[etl.columns]", *lines])

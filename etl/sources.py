@@ -26,7 +26,7 @@ from etl import dialect
 from etl.dialect import NOTHING_SAID, DateOrder, Said
 from etl.engine import Engine
 from etl.errors import SourceError
-from etl.layouts import CANONICAL, LAYOUTS, Layout, nearest, proposed, recognised
+from etl.layouts import AMOUNT, CANONICAL, LAYOUTS, Layout, nearest, proposed, recognised
 from etl.layouts import plain as plainly
 from etl.orders import EXPORTS, Orders, currencies, export_of, lines
 
@@ -392,7 +392,8 @@ def _columns(source: SourceText, layout: Layout) -> dict[str, int]:
             expected=f"the layout {layout.name}: {', '.join(wanted_names)}",
             to_do="rename the columns of the file, or choose another layout with --layout",
         )
-    return {canonical: places[plainly(wanted)] for canonical, wanted in layout.columns.items()}
+    there = {name: wanted for name, wanted in layout.more.items() if plainly(wanted) in places}
+    return {canonical: places[plainly(wanted)] for canonical, wanted in ({**layout.columns, **there}).items()}
 
 
 def _shown(text: str, most: int = 300) -> str:
@@ -415,8 +416,9 @@ def _rows(engine: Engine, source: SourceText, position: int) -> ir.Table:
 
 def _writing(engine: Engine, source: SourceText, rows: ir.Table, columns: Mapping[str, int], said: Said) -> Writing:
     """How this file's prices and dates are written, by its first lines; by all where the day could be the month."""
-    price, at = (rows[_c(columns[name])] for name in ("price", "at"))
-    first = _first_rows(engine, source, rows, (columns["price"], columns["at"]))
+    worth = AMOUNT if AMOUNT in columns else "price"
+    price, at = (rows[_c(columns[name])] for name in (worth, "at"))
+    first = _first_rows(engine, source, rows, (columns[worth], columns["at"]))
     comma = price.type().is_string() and dialect.has_decimal_comma([row[0] for row in first])
     order: DateOrder = "iso"
     if at.type().is_string() and dialect.has_other_dates([row[1] for row in first]):
@@ -566,6 +568,9 @@ def _cell_text(cell: object) -> str | None:
 def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
     cell: dict[str, ir.Column] = dict.fromkeys(CANONICAL, ibis.null("string"))
     cell |= {canonical: rows[_c(place)] for canonical, place in writing.columns.items()}
+    by_line = AMOUNT in cell
+    if by_line:
+        cell["price"] = cell.pop(AMOUNT)
     as_it_stands = ibis.literal(" | ").join([value.cast("string").fill_null("") for value in cell.values()])
     if writing.decimal_comma:
         cell |= {name: _with_a_point(cell[name]) for name in ("quantity", "price")}
@@ -579,10 +584,12 @@ def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
         "description": _description(cell["description"]),
         "quantity": _quantity(cell["quantity"]),
         "at": _time(cell["at"], offsets=writing.offsets),
-        "unit_mills": _mills(cell["price"]),
+        "unit_mills": _mills(cell["price"]),  # the whole line's, where `by_line`
         "customer_id": _identifier(cell["customer_id"]),
         "country": _text(cell["country"]),
     }
+    if by_line:
+        values |= _of_one_piece(values["quantity"], values["unit_mills"])
     needed = [values[name] for name in ("invoice", "sku", "quantity", "at", "unit_mills")]
     more = {name: rows[name] for name in ("broken",) if name in rows.columns}
     return rows.select(
@@ -591,6 +598,18 @@ def _canonical(rows: ir.Table, writing: Writing, position: int) -> ir.Table:
         file=ibis.literal(position, "int32"),
         seen=ibis.ifelse(ibis.or_(*(value.isnull() for value in needed)), as_it_stands, ibis.null("string")),
     )
+
+
+def _of_one_piece(quantity: ir.Column, line_mills: ir.Column) -> dict[str, ir.Column]:
+    """The price of one piece, rounded, and what the line comes to, which is exact.
+
+    A price is above 0 where quantity and amount have the same sign; one that would round to 0 is a mill.
+    """
+    pieces = ibis.ifelse(quantity == 0, 1, quantity)
+    exact = line_mills.cast("float64") / pieces
+    rounded = exact.round().cast("int64")
+    price = ibis.ifelse((rounded == 0) & (line_mills != 0), exact.sign().cast("int64"), rounded)
+    return {"unit_mills": price, "line_mills": line_mills}
 
 
 def _of_24_hours(cell: ir.Column) -> ir.Column:

@@ -64,6 +64,7 @@ class ColumnSettings(_Section):
     quantity: str = ""
     at: str = ""
     price: str = ""
+    amount: str = ""
     customer_id: str = ""
     country: str = ""
 

@@ -17,7 +17,7 @@ import xlsxwriter
 
 from etl.dialect import Said
 from etl.errors import SettingsError, SourceError
-from etl.layouts import Own, chosen
+from etl.layouts import Own, chosen, proposed
 from etl.run import Job, run
 from etl.store import DirectoryStore
 
@@ -584,16 +584,33 @@ def test_a_header_of_no_layout_gets_a_mapping_that_works_when_it_is_pasted(tmp_p
     assert manifest.source.layout == "custom"
 
 
+def test_a_mapping_proposes_the_amount_of_a_line_only_where_there_is_no_price_of_a_piece():
+    by_line = tomllib.loads(proposed(["Order ID", "SKU", "Qty", "Date", "Line Total"]))["etl"]["columns"]
+    assert (by_line["price"], by_line["amount"]) == ("", "Line Total")
+    by_piece = tomllib.loads(proposed(["Order ID", "SKU", "Qty", "Date", "Line Total", "Price"]))["etl"]["columns"]
+    assert (by_piece["price"], "amount" in by_piece) == ("Price", False)
+
+
 ALL_NEEDED = dict.fromkeys(("invoice", "sku", "quantity", "at", "price"), "x")
 
 
 @pytest.mark.parametrize(
     ("columns", "said"),
-    [({"invoice": "Order"}, "lacks sku, quantity, at, price"), (ALL_NEEDED | {"colour": "c"}, "has colour")],
+    [
+        ({"invoice": "Order"}, "lacks sku, quantity, at, price"),
+        (ALL_NEEDED | {"colour": "c"}, "has colour"),
+        ({**ALL_NEEDED, "price": "", "amount": ""}, "lacks price"),
+    ],
 )
 def test_a_mapping_that_says_too_little_or_too_much_is_refused(columns, said):
     with pytest.raises(SettingsError, match=said):
         chosen("custom", Own(columns))
+
+
+def test_the_price_of_a_piece_wins_over_the_amount_of_a_line():
+    both = chosen("auto", Own(ALL_NEEDED | {"amount": "y"}))
+    assert "amount" not in both.columns
+    assert chosen("auto", Own({**ALL_NEEDED, "price": "", "amount": "y"})).columns["amount"] == "y"
 
 
 def test_the_columns_of_the_settings_as_they_are_shipped_are_none() -> None:
