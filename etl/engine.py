@@ -11,7 +11,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from etl.errors import SettingsError
+from etl.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 LITTLE_BYTES = 100_000_000  # of text: about a million lines
+SHARE = 0.45  # of the memory that is there: Python, Arrow and what the engine does not count take as much again
+LEAST_BYTES = 128 * 2**20
 CSV_BUFFER_BYTES = 8 * 2**20  # a quarter of DuckDB's own: fewer fresh pages to fault in, and the longest line is 2 MB
 
 
@@ -80,6 +82,12 @@ class Engine:
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             if re.search("No space left|max_temp_directory_size", str(error)):
                 raise OSError(errno.ENOSPC, "no space left on its disk") from error
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise SourceError(
+                    f"the lines need more memory than there is: {str(error).splitlines()[0]}",
+                    expected="about a third of what the lines take as plain CSV, and disk for the rest",
+                    to_do="end what takes memory here, take fewer files at once, or a machine with more memory",
+                ) from error
             raise
         return done
 
@@ -131,15 +139,19 @@ def _pattern(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", _quoted(path))
 
 
-def connect(spill: Path, input_bytes: int, time_zone: str = "") -> Engine:
+def connect(spill: Path, input_bytes: int, time_zone: str = "", available_bytes: int | None = None) -> Engine:
     """An embedded DuckDB with nothing on disk but what does not fit into memory, which goes to `spill`.
 
     Threads are as many as there are processors, but one for little input: there a second one takes a third more CPU,
     which a small server pays for in credits, and saves no time.
 
+    `available_bytes`: of memory; of it the engine takes its share, and what does not fit there goes to `spill` too.
     `time_zone`: whose local time a moment is cast to. Raises SettingsError where there is none of that name.
     """
     backend = ibis.duckdb.connect(temp_directory=str(spill))
+    if available_bytes is not None:
+        limit_bytes = max(LEAST_BYTES, int(SHARE * available_bytes))
+        backend.con.execute(f"SET memory_limit = '{limit_bytes}B'")
     if input_bytes < LITTLE_BYTES:
         backend.con.execute("SET threads = 1")
     backend.con.execute("SET enable_progress_bar = false")

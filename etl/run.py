@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from etl import clean, contract, engine, files, kpis, sources
+from etl import clean, contract, engine, files, kpis, memory, sources
 from etl.dialect import NOTHING_SAID, Said
 from etl.errors import SourceError
 from etl.layouts import Layout
@@ -127,7 +127,8 @@ def reading(
                 tell(f"{text.path} is neither UTF-8 nor UTF-16: it was read as Windows-1252")
             if text.left_out:
                 tell(f"{text.path}: sheets with other columns were left out: {', '.join(text.left_out)}")
-        machine = engine.connect(Path(work), sum(text.plain.stat().st_size for text in inputs), job.said.time_zone)
+        size_bytes = sum(sources.text_bytes(text) for text in inputs)
+        machine = engine.connect(Path(work), size_bytes, job.said.time_zone, memory.available_bytes())
         try:
             yield Read(machine, inputs, _take(machine, inputs, job, step))
         finally:

@@ -37,6 +37,7 @@ KINDS = {".csv": "csv", ".csv.gz": "csv", ".zip": "csv", ".parquet": "parquet", 
 LAST_RESORT = "windows-1252"  # what Excel writes where UTF-8 is not asked for
 HEADER_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
+BYTES_OF_A_LINE = 80
 USUAL_TIME = "20__-__-__ __:__:__"
 ISO_TIME = r"^\s*(19|20|21)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?\s*$"
 TIME_WITH_OFFSET = (
@@ -144,6 +145,15 @@ def inspect(path: Path, work: Path, *, layout: Layout | None = None, currency: s
             book = _workbook(path)
             return SourceText(path, kind, digest, book.header, plain, left_out=book.left_out)
         return SourceText(path, kind, digest, _parquet_header(path), plain)
+
+
+def text_bytes(source: SourceText) -> int:
+    """About how many bytes the lines take as text: a Parquet file may be a twentieth of that."""
+    if source.kind == "parquet":
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(source.plain).num_rows) * BYTES_OF_A_LINE
+    return source.plain.stat().st_size
 
 
 def _lines_of_orders(source: SourceText, export: Orders, work: Path, currency: str) -> SourceText:
