@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from etl.store.reader import Current, Held, nothing_published, sha256, verified
 
 RUNS = ".runs"
 STAGING = ".staging-"
+TEMPORARY = re.compile(r"\.(.+)\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class DirectoryStore:
                 raise
             # From here on the new snapshot is the current one.
             _prune(runs, keep={manifest.run_id, previous})
+            _sweep(self.path, {METADATA, *(file.name for file in run.iterdir())})
             self._name_plainly(run)
         return placed
 
@@ -148,8 +151,12 @@ def _to_disk(directory: Path) -> None:
             os.close(descriptor)
 
 
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}")
+
+
 def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = _temporary(target)
     try:
         temporary.write_bytes(data)
         temporary.replace(target)
@@ -158,7 +165,7 @@ def _replace(target: Path, data: bytes) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = _temporary(target)
     temporary.unlink(missing_ok=True)
     try:
         try:
@@ -182,6 +189,15 @@ def _prune(runs: Path, keep: set[str | None]) -> None:
         is_ours_to_remove = not _in_use(directory) if directory.name.startswith(STAGING) else directory.is_dir()
         if is_ours_to_remove and directory.name not in keep:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep(path: Path, names: set[str]) -> None:
+    """Remove what writers that were killed have left of `_temporary`; a living one would hold the lock that we hold."""
+    for file in path.iterdir():
+        found = TEMPORARY.fullmatch(file.name)
+        if found and found[1] in names:
+            with suppress(OSError):
+                file.unlink()
 
 
 def _in_use(directory: Path) -> bool:
