@@ -35,7 +35,10 @@ SEGMENT_OF = {  # (recency score, frequency score) -> name, all 25 pairs written
 
 def read(path):
     """Canonical lines with a `reason` column."""
-    raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    if str(path).endswith(".parquet"):
+        raw = pd.read_parquet(path)
+    else:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     lines = pd.DataFrame(
         {
             "invoice": raw["InvoiceNo"].str.strip().str.upper(),

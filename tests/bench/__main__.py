@@ -1,7 +1,7 @@
 """`make bench`: the tables of docs/performance.md and docs/uptime.md. `make bench BENCH=etl` for one of them.
 
-Others are demo, publish, years, truth, dashboard, deploy and operator (need root), fresh; and, only where it is named,
-soak.
+Others are scale, demo, publish, years, truth, dashboard, deploy and operator (need root), fresh; and, only where it is
+named, soak.
 """
 
 import gzip
@@ -20,6 +20,7 @@ from tests.bench.deploy import deploy
 from tests.bench.measure import in_turn, run, table
 from tests.bench.operator import operator
 from tests.bench.publish import publish
+from tests.bench.scale import scale as on_many_lines
 from tests.bench.soak import soak
 from tests.bench.truth import truth
 from tests.bench.years import years
@@ -45,6 +46,11 @@ def etl(directory: Path) -> None:
     source, what = sales(directory)
     _against_pandas(source, what, directory)
     _against_pandas(_four_times(source, directory), f"four times {what}", directory)
+
+
+def scale(directory: Path) -> None:
+    """The same on more lines, and in little memory."""
+    on_many_lines(directory, *sales(directory))
 
 
 def _against_pandas(source: Path, what: str, directory: Path) -> None:
@@ -101,7 +107,9 @@ def fresh(directory: Path) -> None:
 def main(wanted: list[str]) -> None:
     """Run the benchmarks that are named, or all; as on a user's machine, where Python keeps what it has compiled."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    every = {each.__name__: each for each in (etl, demo, publish, years, truth, dashboard, deploy, operator, fresh)}
+    every = {
+        each.__name__: each for each in (etl, scale, demo, publish, years, truth, dashboard, deploy, operator, fresh)
+    }
     named = every | {soak.__name__: soak}
     for name in wanted or every:
         with tempfile.TemporaryDirectory() as directory:
