@@ -372,7 +372,7 @@ def _parquet_header(path: Path) -> tuple[str, ...]:
 
     try:
         return tuple(pq.read_schema(path).names)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter of a column's name
         raise _unusable(path, f"cannot be read: {error}", "a whole Parquet file") from error
 
 

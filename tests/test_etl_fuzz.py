@@ -3,8 +3,9 @@
 KPI_OPS_FUZZ=2000 spoils so many files; without it, as many as a minute on a small machine allows.
 """
 
+import codecs
 import csv
-import gc
+import gzip
 import hashlib
 import io
 import multiprocessing
@@ -12,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from contextlib import redirect_stderr
 from datetime import date, datetime
@@ -21,8 +23,10 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from etl.cli import main
 from etl.contract import METADATA, Manifest
@@ -256,6 +260,67 @@ def spoiled(number):
     return data, export if export.tame else None
 
 
+def as_parquet():
+    out = io.BytesIO()
+    columns = {name: [row[place] if place < len(row) else "" for row in SHOP] for place, name in enumerate(HEADER)}
+    pq.write_table(pa.table(columns), out, store_schema=False)
+    return out.getvalue()
+
+
+def as_xlsx():
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for place, row in enumerate([HEADER, *SHOP]):
+            sheet.write_row(place, 0, row)
+    return out.getvalue()
+
+
+def as_zip():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sales.csv", as_csv())
+    return out.getvalue()
+
+
+def as_gzip():
+    return gzip.compress(as_csv(), mtime=0)
+
+
+def as_csv():
+    return Export(Random(SEED)).data()
+
+
+PACKED = {"sales.parquet": as_parquet, "sales.xlsx": as_xlsx, "sales.zip": as_zip, "sales.csv.gz": as_gzip}
+
+
+def flip_near_the_end(data, random):
+    """Where archives and Parquet files have what is told of the rest."""
+    spoiled = bytearray(data)
+    for _ in range(random.choice([1, 1, 2, 4])):
+        spoiled[-random.randint(1, min(len(spoiled), 1500))] ^= 1 << random.randrange(8)
+    return bytes(spoiled)
+
+
+def flip_inside(data, random):
+    """Spoil one file of an archive, and pack it well again."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as given, zipfile.ZipFile(out, "w") as archive:
+        chosen = random.choice(given.namelist())
+        for name in given.namelist():
+            inside = given.read(name)
+            archive.writestr(name, flip_bytes(inside, random) if name == chosen else inside)
+    return out.getvalue()
+
+
+def spoil_packed(data, random):
+    if data.startswith(b"PK") and random.random() < 0.5:
+        return flip_inside(data, random)
+    return random.choice([flip_near_the_end, flip_bytes, truncate, behead, cut_out, repeat_a_piece, noise])(
+        data, random
+    )
+
+
 # --- counted in plain Python -----------------------------------------------------------------------------------------
 
 
@@ -321,23 +386,31 @@ def reason_of(line, description):
 def problem(number):
     """What is wrong with what becomes of the file of a number; "" where nothing is."""
     data, export = spoiled(number)
+    return wrong_with(f"file {number}", "sales.csv", data, export)
+
+
+def problem_of_packed(number):
+    """The same of a file that is no plain text."""
+    random = Random(f"{SEED}-packed-{number}")
+    name = random.choice(sorted(PACKED))
+    return wrong_with(f"packed file {number}", name, spoil_packed(PACKED[name](), random))
+
+
+def wrong_with(which, name, data, export=None):
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="kpi", dir=memory if memory.is_dir() else None) as place:
-        source, out, said = Path(place, "sales.csv"), Path(place, "out"), io.StringIO()
+        source, out, said = Path(place, name), Path(place, "out"), io.StringIO()
         source.write_bytes(data)
         try:
             with redirect_stderr(said):
                 status = main(["--source", str(source), "--out", str(out)])
             if status == ExitCode.GOOD:
-                check_snapshot(out, export, data)
+                check_snapshot(out, name, export, data)
             else:
                 check_refusal(status, said.getvalue(), out)
                 assert export is None, said.getvalue()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the file that brought it about
-            return f"file {number}: {type(error).__name__}: {error}\n{data[:20_000]!r}"
-        finally:
-            if number % 50 == 0:
-                gc.collect()
+            return f"{which}, {name}: {type(error).__name__}: {error}\n{data[:20_000]!r}"
     return ""
 
 
@@ -350,7 +423,7 @@ def check_refusal(status, said, out):
     assert list((out / ".runs").iterdir()) == []
 
 
-def check_snapshot(out, export, data):
+def check_snapshot(out, name, export, data):
     manifest = Manifest.from_json((out / METADATA).read_bytes())
     for file in manifest.files:
         assert hashlib.sha256((out / file.key).read_bytes()).hexdigest() == file.sha256, file.key
@@ -364,13 +437,25 @@ def check_snapshot(out, export, data):
     assert total(kept, "amount", service=False) == total(days, "net_sales")
     assert total(kept, "amount", service=True) == total(days, "other_charges")
     assert total(kept, "amount") == total(days, "total_sales")
-    for name in ("gross_sales", "returns", "net_sales", "units"):
-        assert total(days, name) == total(months, name), name
+    for column in ("gross_sales", "returns", "net_sales", "units"):
+        assert total(days, column) == total(months, column), column
     assert all(row["amount"] == row["quantity"] * row["unit_mills"] for row in kept)
     assert all(row["service"] == (row["sku"] in ONLINE_RETAIL.service_codes) for row in kept)
     if export:
         found = Counter((row["invoice"], row["sku"], row["quantity"], row["unit_mills"]) for row in kept)
         assert (found, held) == recounted(export, data)
+    if name == "sales.csv" and '"' not in text_of(data):
+        assert manifest.rows_in == sum(bool(line.strip(" ")) for line in re.split("\r\n|\r|\n", text_of(data))) - 1
+
+
+def text_of(data):
+    """As the program says that it takes a file: UTF-16 where it is marked, else UTF-8, else Windows-1252."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("windows-1252", "replace")
 
 
 def total(rows, name, **wanted):
@@ -385,13 +470,24 @@ def processes():
     with pytest.MonkeyPatch.context() as patch:
         # A page under test leaves its script as __main__, and every process would begin by running that.
         patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-        with context.Pool(WORKERS, initializer=gc.disable) as pool:  # as `python -m etl` does
+        with context.Pool(WORKERS, maxtasksperchild=20) as pool:
             yield pool
 
 
 def test_a_spoiled_file_ends_in_a_snapshot_whose_sums_agree_or_in_one_clear_message(processes):
     found = [each for each in processes.imap_unordered(problem, range(FILES), chunksize=5) if each]
     assert not found, f"{len(found)} of {FILES} files:\n" + "\n\n".join(found[:5])
+
+
+def test_a_spoiled_parquet_xlsx_zip_or_gzip_file_ends_so_too(processes):
+    count = FILES // 2
+    found = [each for each in processes.imap_unordered(problem_of_packed, range(count), chunksize=5) if each]
+    assert not found, f"{len(found)} of {count} files:\n" + "\n\n".join(found[:5])
+
+
+def test_a_parquet_file_with_a_column_whose_name_is_not_utf_8_is_refused_in_one_clear_message(processes):
+    data = as_parquet().replace(b"Country", b"Co\xf6ntry")
+    assert processes.apply(wrong_with, ("latin", "sales.parquet", data)) == ""
 
 
 def test_of_the_spoiled_files_many_are_counted_line_by_line_and_many_are_not_to_be_foreseen():
