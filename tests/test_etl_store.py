@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow.parquet as pq
 import pytest
 
 from etl.contract import ARTIFACTS, FORMATS, Manifest
@@ -122,6 +123,15 @@ def test_only_the_current_and_the_previous_run_are_kept(other, snapshot_of, shop
     runs = sorted(path.name for path in (other.path / ".runs").iterdir() if path.is_dir())
     assert len(runs) == 2
     assert runs[-1] == last.run_id
+
+
+def test_a_second_run_in_the_same_second_with_only_another_quarantine_brings_its_own(shop, snapshot_of, tmp_path):
+    good = ("1", "A1", "LAMP", "1", "2026-03-02", "10", "7", "UK")
+    for price, reason in (("0", "non_positive_price"), ("x", "malformed")):
+        manifest = snapshot_of([shop(good, ("2", "A1", "LAMP", "1", "2026-03-02", price, "7", "UK"))], tmp_path / "out")
+        assert manifest.quarantine == {reason: 1}
+        for place in (tmp_path / "out", tmp_path / "out" / ".runs" / manifest.run_id):
+            assert pq.read_table(place / "quarantine.parquet")["reason"].to_pylist() == [reason]
 
 
 def test_a_snapshot_can_be_read_by_whoever_the_umask_allows(other):

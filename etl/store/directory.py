@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from etl.contract import METADATA, ArtifactFile, Manifest
+from etl.contract import METADATA, QUARANTINE, ArtifactFile, Manifest
 from etl.errors import DamagedArtifact, KpiOpsError, StoreError
 from etl.store.changes import with_keys
 from etl.store.reader import Current, Held, nothing_published, sha256, verified
@@ -101,9 +101,12 @@ class DirectoryStore:
             fcntl.flock(lock, fcntl.LOCK_EX)
             previous = _run_of(self.path / METADATA)
             _to_disk(directory)
-            if previous != manifest.run_id:  # else: the same files in the same second
+            if previous != manifest.run_id:
                 shutil.rmtree(run, ignore_errors=True)
                 directory.rename(run)
+            else:  # the same artifacts in the same second; a run is not named for what is in quarantine
+                for file in directory.glob(QUARANTINE):
+                    file.replace(run / file.name)
             try:
                 _replace(self.path / METADATA, placed.to_json().encode())
             except BaseException:
