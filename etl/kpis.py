@@ -79,26 +79,55 @@ def daily_kpis(orders: ir.Table, calendar: ir.Table) -> ir.Table:
     ).order_by("date")
 
 
-def top_products(lines: ir.Table, orders: ir.Table) -> ir.Table:
-    """One row per product sold, by gross sales, then sku."""
-    products = lines.filter(~_.service)
+def product_sums(lines: ir.Table, orders: ir.Table) -> ir.Table:
+    """One row per product and month of its invoices: sums in mills, and the days of its first and last sale there.
+
+    Grouped by product and invoice first: what is distinct is counted by grouping, which goes to disk where it is more
+    than memory holds.
+    """
     sale = _.kind == "sale"
-    days = orders.select("invoice", "day").distinct()
-    sums = (
-        products.join(days, "invoice")
-        .group_by("sku")
+    placed = (
+        lines.filter(~_.service)
+        .group_by("sku", "invoice")
         .agg(
-            gross_sales=_.amount.sum(where=sale),
+            gross_sales=_.amount.sum(where=sale).coalesce(0),
             returns=-_.amount.sum(where=~sale).coalesce(0),
-            units=_.quantity.sum(where=sale),
-            orders=_.invoice.nunique(where=sale),
-            customers=_.customer_id.nunique(where=sale),
-            first_sold=_.day.min(where=sale),
-            last_sold=_.day.max(where=sale),
+            units=_.quantity.sum(where=sale).coalesce(0),
+            sold=sale.any(),
+        )
+        .join(orders.select("invoice", "day").distinct(), "invoice")
+    )
+    return placed.group_by("sku", month=placed.day.truncate("M")).agg(
+        gross_sales=_.gross_sales.sum(),
+        returns=_.returns.sum(),
+        units=_.units.sum(),
+        orders=_.sold.cast("int64").sum(),
+        first_sold=_.day.min(where=_.sold),
+        last_sold=_.day.max(where=_.sold),
+    )
+
+
+def top_products(lines: ir.Table, product_sums: ir.Table) -> ir.Table:
+    """One row per product sold, by gross sales, then sku."""
+    sold = lines.filter(~_.service & (_.kind == "sale"))
+    buyers = sold.filter(_.customer_id.notnull()).select("sku", "customer_id").distinct()
+    counted = buyers.group_by("sku").agg(customers=_.count())
+    sums = (
+        product_sums.group_by("sku")
+        .agg(
+            gross_sales=_.gross_sales.sum(),
+            returns=_.returns.sum(),
+            units=_.units.sum(),
+            orders=_.orders.sum(),
+            first_sold=_.first_sold.min(),
+            last_sold=_.last_sold.max(),
         )
         .filter(_.orders > 0)
+        .left_join(counted, "sku")
+        .drop("sku_right")
+        .mutate(customers=_.customers.coalesce(0))
     )
-    named = sums.left_join(_most_frequent(products.filter(sale), "sku", "description"), "sku")
+    named = sums.left_join(_most_frequent(sold, "sku", "description"), "sku")
     best_first = [ibis.desc("gross_sales"), "sku"]
     ranked = named.mutate(
         rank=ibis.row_number().over(order_by=best_first) + 1,
@@ -125,22 +154,9 @@ def top_products(lines: ir.Table, orders: ir.Table) -> ir.Table:
     ).order_by("rank")
 
 
-def product_months(lines: ir.Table, orders: ir.Table) -> ir.Table:
+def product_months(product_sums: ir.Table) -> ir.Table:
     """One row per product and month of its invoices in which it was sold or came back."""
-    sale = _.kind == "sale"
-    months = orders.select("invoice", month=_.day.truncate("M")).distinct()
-    sums = (
-        lines.filter(~_.service)
-        .join(months, "invoice")
-        .group_by("sku", "month")
-        .agg(
-            gross_sales=_.amount.sum(where=sale).coalesce(0),
-            returns=-_.amount.sum(where=~sale).coalesce(0),
-            units=_.quantity.sum(where=sale).coalesce(0),
-            orders=_.invoice.nunique(where=sale),
-        )
-    )
-    return sums.select(
+    return product_sums.select(
         "sku",
         "month",
         "gross_sales",

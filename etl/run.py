@@ -73,6 +73,15 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Tables:
+    """What the artifacts are made of: lines that count, and what kpis.orders and kpis.product_sums make of them."""
+
+    kept: ir.Table
+    orders: ir.Table
+    product_sums: ir.Table
+
+
+@dataclass(frozen=True, slots=True)
 class _Computed:
     """Every artifact, its files written, and the days they span."""
 
@@ -160,8 +169,9 @@ def _compute(read: Read, directory: Path, step: Callable[[str], None]) -> _Compu
     machine, kept = read.machine, read.lines_that_count
     orders = machine.keep("orders", kpis.orders(kept))
     ((first_day, last_day),) = machine.fetch(orders.agg(first=orders.day.min(), last=orders.day.max()))
+    sums = machine.keep("product_sums", kpis.product_sums(kept, orders))
     artifacts = {}
-    for name, expr in _expressions(kept, orders, first_day, last_day).items():
+    for name, expr in _expressions(Tables(kept, orders, sums), first_day, last_day).items():
         step(f"computing {name}")
         artifacts[name] = files.write_artifact(machine, name, expr, directory)
     return _Computed(artifacts, first_day, last_day)
@@ -236,15 +246,16 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
     return list({os.path.realpath(path): path for path in reversed(paths)}.values())[::-1]
 
 
-def _expressions(kept: ir.Table, orders: ir.Table, first_day: date, last_day: date) -> dict[str, ir.Table]:
+def _expressions(tables: Tables, first_day: date, last_day: date) -> dict[str, ir.Table]:
+    kept, orders, sums = tables.kept, tables.orders, tables.product_sums
     last = ibis.date(last_day)
     month_count = (last_day.year - first_day.year) * 12 + last_day.month - first_day.month + 1
     return {
         "daily_kpis": kpis.daily_kpis(orders, _calendar(first_day, last_day)),
-        "top_products": kpis.top_products(kept, orders),
+        "top_products": kpis.top_products(kept, sums),
         "rfm": kpis.rfm(orders, kept, last),
         "cohorts": kpis.cohorts(orders, last, _count_up("months_since", month_count)),
-        "product_months": kpis.product_months(kept, orders),
+        "product_months": kpis.product_months(sums),
         "sample_kpis": kpis.sample_kpis(kept),
     }
 
