@@ -277,6 +277,17 @@ BAD = {"serious", "critical"}
 PATHS = ["", "products", "products?sku=P1", "customers", "quality", "operations"]
 
 
+def _opened(page: Page, address: str) -> None:
+    """Twice where it must be: on a busy machine Chromium gives up a page that it has not loaded, and says nothing."""
+    page.goto(address)
+    figures = page.get_by_test_id("stMetric").first
+    try:
+        expect(figures).to_be_visible(timeout=30_000)
+    except AssertionError:
+        page.reload()
+        expect(figures).to_be_visible(timeout=30_000)
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core: make axe")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_shuts_out_who_hears_it_or_sees_little_contrast(browser: Browser, url: str, scheme: str):
@@ -288,8 +299,7 @@ def test_no_page_shuts_out_who_hears_it_or_sees_little_contrast(browser: Browser
     found = []
     for path in PATHS:
         page = context.new_page()
-        page.goto(f"{url}/{path}")
-        expect(page.get_by_test_id("stMetric").first).to_be_visible(timeout=30_000)
+        _opened(page, f"{url}/{path}")
         page.wait_for_timeout(1500)
         page.add_script_tag(path=str(AXE))
         report = page.evaluate("hidden => axe.run({exclude: hidden}, {resultTypes: ['violations']})", NOT_OURS)

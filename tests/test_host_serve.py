@@ -161,6 +161,12 @@ def test_the_current_release_comes_back_when_killed_frozen_or_out_of_memory_and_
     assert [line["release"] for line in ended] == ["r1", "r1"]
 
 
+def asked_thrice(visitor, page, query):
+    """The first may take the end of a run before it, which came late, for its own."""
+    for _ in range(3):
+        visitor.run(page, query=query)
+
+
 def test_a_live_release_that_takes_all_memory_is_ended_and_comes_back(dashboard, tmp_path):
     made = dashboard(tmp_path)
     hog = "    import streamlit as _s\n    if 'hog' in _s.query_params: kept = [b'x' * 10**6 for _ in range(2000)]"
@@ -170,7 +176,7 @@ def test_a_live_release_that_takes_all_memory_is_ended_and_comes_back(dashboard,
     with Visitor(made.host.address) as visitor:
         visitor.run()
         with pytest.raises(ConnectionClosed):
-            visitor.run("products", query="hog=1")
+            asked_thrice(visitor, "products", "hog=1")
     eventually(lambda: made.shown("hog", "NRestarts")["NRestarts"] == "1")
     assert made.ask("GET", "/")[:2] == (200, "hog")
 
